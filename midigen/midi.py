@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import io
 import os
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from midigen.errors import BadFile
+from midigen.errors import BadFile, OutputError
 from midigen.instruments import OTHER, kind_of
 from midigen.score import KEY_NAMES, Bend, Control, Key, Metre, Note, Part, Score, Tempo, Text
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pretty_midi
 
 LONGEST_TICKS = 2**31 - 1
+BANK_SELECT = (0, 32)  # the controllers that choose a bank: the first counts 128 banks, the second one
+_tick_of = attrgetter("tick")
 
 
 def read_midi(source: str | Path | bytes, name: str = "") -> Score:
@@ -55,7 +58,7 @@ def _parse(data: bytes, label: str):
     if len(data) < 14:
         raise BadFile(f"{label}: truncated MIDI file ({len(data)} bytes); export it again from its source")
     try:
-        score = symusic.Score.from_midi(data)
+        score: Any = symusic.Score.from_midi(data)
     except Exception as error:  # symusic raises RuntimeError and ValueError with long texts of its own
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise BadFile(f"{label}: broken MIDI file ({reason}); export it again from its source") from None
@@ -82,12 +85,13 @@ def _from_symusic(raw, label: str) -> Score:
         rows = rows[np.lexsort((rows[:, 3], rows[:, 2], rows[:, 1], rows[:, 0]))]
         if rows.size and int((rows[:, 0] + rows[:, 2]).max()) > LONGEST_TICKS:
             raise BadFile(f"{label}: a note ends beyond tick {LONGEST_TICKS}; the file is broken")
-        controls = tuple(sorted(Control(c.time, c.number, c.value) for c in track.controls if 0 <= c.value <= 127))
-        banks = [c for c in controls if c.number in (0, 32)]
-        bank = 0
-        for c in banks:  # the bank selected first; MSB (0) counts 128 banks, LSB (32) one
-            if c.tick == banks[0].tick:
-                bank += c.value * 128 if c.number == 0 else c.value
+        # Sorted by time alone: of several at one tick, such as a pedal let go and pressed again, the order is music.
+        events = sorted(
+            (Control(c.time, c.number, c.value) for c in track.controls if 0 <= c.value <= 127), key=_tick_of
+        )
+        banks = [c for c in events if c.number in BANK_SELECT]
+        first = {c.number: c.value for c in banks if c.tick == banks[0].tick}
+        bank = 128 * first.get(BANK_SELECT[0], 0) + first.get(BANK_SELECT[1], 0)
         kind = kind_of(track.program, track.is_drum)
         parts.append(
             Part(
@@ -97,8 +101,8 @@ def _from_symusic(raw, label: str) -> Score:
                 is_drum=bool(track.is_drum),
                 bank=bank,
                 notes=tuple(Note(o, p, d, v) for o, p, d, v in rows.tolist()),
-                controls=controls,
-                bends=tuple(sorted(Bend(b.time, b.value) for b in track.pitch_bends)),
+                controls=tuple(c for c in events if c.number not in BANK_SELECT),  # said by ``bank``
+                bends=tuple(sorted((Bend(b.time, b.value) for b in track.pitch_bends), key=_tick_of)),
             )
         )
     tempos = _last_of_tick(Tempo(t.time, float(t.qpm)) for t in raw.tempos if t.qpm > 0)
@@ -153,12 +157,11 @@ def to_mido(score: Score) -> mido.MidiFile:
     for number, part in enumerate(score.parts):
         channel = 9 if part.is_drum else melodic[number % len(melodic)]
         events: list[tuple[int, int, mido.Message | mido.MetaMessage]] = [(0, 0, meta("track_name", name=part.name))]
-        first = {c.number for c in part.controls if c.tick == 0}
-        if part.bank and not first & {0, 32}:
-            events += [(0, 1, mido.Message("control_change", control=0, value=part.bank // 128, channel=channel))]
-            events += [(0, 1, mido.Message("control_change", control=32, value=part.bank % 128, channel=channel))]
+        if part.bank:
+            for number, value in zip(BANK_SELECT, divmod(part.bank, 128), strict=True):
+                events.append((0, 1, mido.Message("control_change", control=number, value=value, channel=channel)))
         for c in part.controls:
-            order = 1 if c.number in (0, 32) else 3
+            order = 1 if c.number in BANK_SELECT else 3
             message = mido.Message("control_change", control=c.number, value=c.value, channel=channel)
             events.append((c.tick, order, message))
         events.append((0, 2, mido.Message("program_change", program=part.program, channel=channel)))
@@ -184,14 +187,25 @@ def _track(events, end: int) -> mido.MidiTrack:
     return track
 
 
-def write_midi(score: Score, path: str | Path) -> Path:
-    """Write ``score`` to ``path`` (beside it first, then renamed, so that nothing is left half-written)."""
+def midi_bytes(score: Score) -> bytes:
+    """The score as the bytes of a ``.mid`` file: what :func:`write_midi` writes."""
     buffer = io.BytesIO()
     to_mido(score).save(file=buffer)
+    return buffer.getvalue()
+
+
+def write_midi(score: Score, path: str | Path) -> Path:
+    """Write ``score`` to ``path`` (beside it first, then renamed, so that nothing is left half-written)."""
     path = Path(path)
     beside = path.with_name(path.name + ".part")
-    beside.write_bytes(buffer.getvalue())
-    os.replace(beside, path)
+    try:
+        beside.write_bytes(midi_bytes(score))
+        os.replace(beside, path)
+    except BaseException as error:
+        beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OutputError(f"{path}: cannot be written ({error.strerror}); give another place") from None
+        raise
     return path
 
 
@@ -199,10 +213,7 @@ def to_pretty_midi(score: Score) -> pretty_midi.PrettyMIDI:
     """The score as a :class:`pretty_midi.PrettyMIDI` (seconds, not ticks; markers and chord symbols are not kept)."""
     import pretty_midi
 
-    buffer = io.BytesIO()
-    to_mido(score).save(file=buffer)
-    buffer.seek(0)
-    return pretty_midi.PrettyMIDI(buffer, charset="utf-8")
+    return pretty_midi.PrettyMIDI(io.BytesIO(midi_bytes(score)), charset="utf-8")
 
 
 def from_pretty_midi(midi: pretty_midi.PrettyMIDI, name: str = "pretty_midi") -> Score:

@@ -236,6 +236,50 @@ class Score:
         return replace(self, parts=(part,))
 
 
+SUSTAIN_PEDAL = 64  # the controller's number (MIDI 1.0, table of control changes); values from 64 are "down"
+
+
+def sustained_ends(part: Part) -> np.ndarray:
+    """The ticks at which the notes stop sounding, ``(n,)`` int64, in the order of ``part.note_table``.
+
+    A note let go while the sustain pedal is down sounds until the pedal comes up, or until its pitch is struck again;
+    under a pedal that never comes up, until the last note of the part is let go. A note never gets shorter.
+    """
+    table = part.note_table
+    onsets, ends, pitches = table[:, 0], table[:, 0] + table[:, 1], table[:, 2]
+    pedal = [(c.tick, c.value >= 64) for c in part.controls if c.number == SUSTAIN_PEDAL]
+    if not len(table) or not any(down for _, down in pedal):
+        return ends
+    ticks = np.array([tick for tick, _ in pedal], dtype=np.int64)
+    down = np.array([is_down for _, is_down in pedal], dtype=bool)
+    # Strictly before the end: of a key and the pedal moving at one tick, the key goes first. A pedal that comes up at
+    # that tick therefore gives back the same end, which makes the function idempotent.
+    last = np.searchsorted(ticks, ends, side="left") - 1
+    held = (last >= 0) & down[np.maximum(last, 0)]
+    releases = np.append(ticks[~down], ends.max())
+    release = releases[np.searchsorted(ticks[~down], ends, side="left")]
+    key = pitches * 2**40 + onsets  # one number orders by pitch, then onset
+    line = np.append(np.sort(key), 2**60)
+    again = line[np.searchsorted(line, key, side="right")] - pitches * 2**40  # beyond any tick for a pitch's last note
+    return np.where(held, np.maximum(ends, np.minimum(release, again)), ends)
+
+
+def sustained(part: Part) -> Part:
+    """The part with its notes as long as they sound under the sustain pedal: see :func:`sustained_ends`.
+
+    The pedal's controls stay, since playing them again changes nothing.
+    """
+    ends = sustained_ends(part)
+    table = part.note_table
+    if np.array_equal(ends, table[:, 0] + table[:, 1]):
+        return part
+    notes = (
+        replace(note, duration_ticks=end - note.onset_ticks)
+        for note, end in zip(part.notes, ends.tolist(), strict=True)
+    )
+    return replace(part, notes=tuple(sorted(notes)))
+
+
 def parse_key(text: str) -> tuple[int, str]:
     """``"A minor"``, ``"Am"``, ``"F#"``, ``"Bb major"`` to ``(tonic, mode)``. Raises :class:`BadRequest`."""
     words = text.strip().replace("♯", "#").replace("♭", "b")

@@ -1,0 +1,64 @@
+"""How a run of the program ends: what the user can put right is one line and exit code 2, Ctrl-C is 130."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+INTERRUPTED, UNEXPECTED, TERMINATED = 130, 1, 143
+TRACEBACK = "MIDIGEN_TRACEBACK"  # set in the environment, it shows where an error came from
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. ``argv`` is what follows the program's name."""
+    try:
+        import signal
+
+        signal.signal(signal.SIGTERM, _terminated)  # so that half-written folders are cleared away then, too
+    except ValueError:  # not the main thread: whoever runs us keeps their own handlers
+        pass
+    try:
+        from midigen.cli import run
+
+        code = run(sys.argv[1:] if argv is None else list(argv))
+        sys.stdout.flush()  # a closed pipe is noticed here, not after main has ended
+        return code
+    except KeyboardInterrupt:
+        return _say("stopped", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (such as `head`) has enough. The interpreter's own flush at exit must not find the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        from midigen.errors import MidigenError
+
+        if isinstance(error, MidigenError):
+            return _say(str(error), error.exit_code)
+        if isinstance(error, MemoryError):
+            return _say("out of memory: ask for fewer bars or parts", MidigenError.exit_code)
+        if isinstance(error, OSError) and error.strerror:
+            where = f"{error.filename}: " if error.filename else ""
+            return _say(f"{where}{error.strerror}", MidigenError.exit_code)
+        return _say(
+            f"unexpected {type(error).__name__}: {error}. This is a mistake in midigen: please report it with what "
+            f"{TRACEBACK}=1 shows",
+            UNEXPECTED,
+        )
+
+
+def _say(message: str, code: int) -> int:
+    with contextlib.suppress(OSError):  # nobody may listen
+        print(f"midigen: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    return code
+
+
+def _terminated(*_: object) -> None:
+    raise SystemExit(TERMINATED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""``midigen render``"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from midigen.cli.progress import Progress
+from midigen.cli.values import (
+    MIX_OPTIONS,
+    SOUNDFONT_OPTIONS,
+    add_mix_options,
+    add_output_options,
+    add_soundfont_options,
+    given,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("midi", metavar="FILE.mid", help="any Standard MIDI File")
+    add_soundfont_options(parser)
+    add_mix_options(parser)
+    add_output_options(parser, "named after the file, or the next free name")
+
+
+def run(args: argparse.Namespace) -> int:
+    with Progress(timings=args.timings) as progress:
+        return _render(args, progress)
+
+
+def _render(args: argparse.Namespace, progress: Progress) -> int:
+    from midigen.cli.summary import tell
+    from midigen.folders import free_name, new_folder
+    from midigen.song import render_midi
+
+    name = Path(args.midi).stem or "song"
+    folder = Path(args.output) if args.output is not None else free_name(name)
+    with new_folder(folder, force=args.force) as draft:
+        song = render_midi(
+            args.midi, **given(args, [*SOUNDFONT_OPTIONS, *MIX_OPTIONS, "threads"]),
+            on_stage=progress.stage, on_part=progress.part,
+        )  # fmt: skip
+        progress.stage("write")
+        song.write_into(draft)
+    progress.close()
+    tell(song, folder)
+    return 0

@@ -1,0 +1,39 @@
+"""The closing lines: what was made, and where it is."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from midigen.mixing import Mix
+    from midigen.song import Song
+
+
+def tell(song: Song, folder: Path) -> None:
+    """Print what ``song`` is and what lies in ``folder``."""
+    from midigen.song import describe
+
+    music = describe(song.score)
+    minutes, seconds = divmod(round(music["seconds"]), 60)
+    facts = [
+        f"{music['bars']} bar{'s' if music['bars'] != 1 else ''}",
+        *([music["key"]] if music["key"] else []),
+        f"{music['tempo_qpm']:g} bpm",
+        music["metre"],
+        f"{minutes}:{seconds:02d}",
+    ]
+    print(f"{folder}: {', '.join(facts)}")
+    notes = [f"{name} {count}" for name, count in music["notes"].items()]
+    print(f"  notes     {', '.join(notes)}")
+    print(f"  mix.wav   {levels(song.mix)}")
+    print(f"  stems/    {', '.join(f'{stem.name}.wav' for stem in song.stems)}")
+    print("  song.mid  song.png  midigen.json")
+
+
+def levels(mix: Mix) -> str:
+    """The loudness and the peak of a mix, in words; silence as such."""
+    if math.isinf(mix.integrated_lufs) or math.isinf(mix.true_peak_dbtp):
+        return "silent" if math.isinf(mix.true_peak_dbtp) else f"true peak {mix.true_peak_dbtp:.1f} dBTP"
+    return f"{mix.integrated_lufs:.1f} LUFS, true peak {mix.true_peak_dbtp:.1f} dBTP"

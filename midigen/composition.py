@@ -1,0 +1,295 @@
+"""The verbs: what a musician asks for becomes a score.
+
+``compose`` is written as a series of windows. Each window is laid out by :mod:`midigen.tokenizers.window`, its missing
+cells are drawn under the grammar, and the next window is given the last bars and those that they follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from midigen.analysis import FORM_DISTANCES, beat_length
+from midigen.checkpoint import open_checkpoint
+from midigen.engines import Engine, open_engine
+from midigen.errors import CheckpointError
+from midigen.generation import Drawn, Forced, OutOfContext, Sampling, sample, write
+from midigen.grid import METRES, POSITIONS_PER_QUARTER, bar_positions, velocity_of
+from midigen.instruments import INSTRUMENTS
+from midigen.prompt import METRES as ASKABLE_METRES
+from midigen.prompt import Prompt
+from midigen.score import KEY_NAMES, TICKS_PER_QUARTER, Control, Key, Metre, Note, Part, Score, Tempo, Text, parse_key
+from midigen.tokenizers.grammar import Cell, FormCell, HarmonyCell, PartCell
+from midigen.tokenizers.spelling import read_chords, read_form, read_notes
+from midigen.tokenizers.vocabulary import END, FILL, START, UNSET, Vocabulary, tempo_bin, tempo_of
+from midigen.tokenizers.window import (
+    ABSENT,
+    FIRST_PART,
+    FORM,
+    GIVEN,
+    HARMONY,
+    MISSING,
+    PartHeader,
+    Window,
+    bar_ids,
+    header_ids,
+    lane_id,
+)
+
+TICKS_PER_POSITION = TICKS_PER_QUARTER // POSITIONS_PER_QUARTER
+FIRST_FILL, NEXT_FILL, RECENT = 16, 8, 8  # bars: in the first window, in a later one, and given again before those
+SILENT_BARS = 8  # a part that was asked for plays at least once in as many bars
+ROOM_FOR_A_BAR = 1.6  # a bar may be that much longer than the longest so far before the window is closed
+
+OnBar = Callable[[int, int], None]
+
+
+@dataclass
+class Piece:
+    """A piece while it is written: the cells of every lane, and what the header settled."""
+
+    bars: int
+    parts: list[PartHeader]
+    metre: int
+    tempo: int
+    key: int
+    cells: list[list[np.ndarray | None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cells = [[None] * self.bars for _ in range(FIRST_PART + len(self.parts))]
+
+    def written(self) -> int:
+        """The number of bars, from the first, whose every cell is there."""
+        for bar in range(self.bars):
+            if any(row[bar] is None for row in self.cells):
+                return bar
+        return self.bars
+
+
+def compose_score(
+    prompt: Prompt,
+    *,
+    checkpoint: str | Path | None = None,
+    engine: str = "onnx",
+    mode: str = "fast",
+    threads: int | None = None,
+    on_bar: OnBar | None = None,
+) -> Score:
+    """Compose the piece that ``prompt`` asks for.
+
+    ``checkpoint`` is a folder or the name of a shipped one (``None``: the default). What the prompt leaves open
+    (metre, tempo, key, each part's sound) is drawn by the model. The same prompt with a seed gives the same score on
+    the same machine and version, whatever the number of threads. ``on_bar(done, total)`` is called after every bar.
+    """
+    opened = open_checkpoint(checkpoint)
+    vocabulary = Vocabulary.from_spec(opened.tokenizer)
+    player = open_engine(opened, engine, mode, threads)
+    prompt = prompt.with_seed()
+    random = np.random.Generator(np.random.PCG64(prompt.seed))
+    sampling = Sampling(prompt.temperature, prompt.top_p)
+    piece = _settle(prompt, player, vocabulary, sampling, random)
+    while piece.written() < piece.bars:
+        _write_window(piece, player, vocabulary, sampling, random, on_bar)
+    return _to_score(piece, prompt, vocabulary)
+
+
+def _settle(
+    prompt: Prompt, engine: Engine, vocabulary: Vocabulary, sampling: Sampling, random: np.random.Generator
+) -> Piece:
+    """Read the header's open values off the model, one after the other, each knowing those before it."""
+    v = vocabulary
+    asked_metre = METRES.index(prompt.metre) if prompt.metre else None
+    key = None
+    if prompt.key:
+        tonic, mode = parse_key(prompt.key)
+        key = tonic + (12 if mode == "minor" else 0)
+    tempo = tempo_bin(prompt.tempo_qpm) if prompt.tempo_qpm else None
+    fed = [START]
+
+    def settle(kind: str, value: int | None, allowed: list[int]) -> int:
+        if value is None:
+            mask = np.zeros(v.size, dtype=bool)
+            mask[[v.id(kind, a) for a in allowed]] = True
+            # The header is drawn a little more safely than the notes: one odd tempo spoils all of them.
+            calm = Sampling(sampling.temperature, min(sampling.top_p, 0.9))
+            engine.rewind(0)
+            value = v.value(sample(engine.feed(np.array(fed)), mask, calm, random))[1]
+        fed.append(v.id(kind, value))
+        return value
+
+    metre = settle("metre", asked_metre, [METRES.index(m) for m in ASKABLE_METRES])
+    tempo = settle("tempo", tempo, list(range(3, v.sizes["tempo"] - 3)))
+    key = settle("key", key, list(range(24)))
+    window = min(prompt.bars, FIRST_FILL)
+    fed += [v.id("opening", 1), v.id("bars", window - 1), v.form_lane, v.harmony_lane]
+    parts: list[PartHeader] = []
+    for kind in prompt.parts:
+        slot = sum(p.kind == kind for p in parts)
+        fed.append(v.lane(kind, slot))
+        if INSTRUMENTS[kind].is_drum:
+            parts.append(PartHeader(kind, slot))
+            fed.append(UNSET)
+        else:
+            program = settle("program", None, list(INSTRUMENTS[kind].programs))
+            parts.append(PartHeader(kind, slot, program))
+        fed += [UNSET] * 3  # density, polyphony, register
+    return Piece(prompt.bars, parts, metre, tempo, key)
+
+
+def _empty(parts: list[PartHeader], bars: int) -> Window:
+    rows = FIRST_PART + len(parts)
+    nothing = np.zeros(0, dtype=np.uint16)
+    return Window(
+        parts=parts,
+        cells=[[nothing] * bars for _ in range(rows)],
+        status=np.full((rows, bars), ABSENT, dtype=np.int8),
+        left=np.zeros(bars, dtype=np.int64),
+    )
+
+
+def _layout(piece: Piece, context: int, vocabulary: Vocabulary) -> tuple[Window, int]:
+    """The next window and the bar of the piece that it begins at."""
+    done = piece.written()
+    most = vocabulary.sizes["bar"]
+    fill = min(FIRST_FILL if not done else NEXT_FILL, piece.bars - done)
+    first = max(0, done + fill - most)
+    window = _empty(piece.parts, done + fill - first)
+    window.metre, window.tempo, window.key = piece.metre, piece.tempo, piece.key
+    window.opening = first == 0
+    window.left = piece.bars - 1 - np.arange(first, done + fill)
+    window.status[:, done - first :] = MISSING
+    if not done:
+        return window, first
+    sizes = [3 + len(piece.parts) + sum(len(row[b]) for row in piece.cells) for b in range(done)]  # type: ignore[arg-type]
+    # Given again: the last bars, then the bars that those follow (they will be followed again), then earlier ones.
+    room = context - 16 - 5 * len(piece.parts) - int(max(sizes[-RECENT:]) * ROOM_FOR_A_BAR * min(fill, NEXT_FILL))
+    recent = list(range(done - 1, max(done - 1 - RECENT, first - 1), -1))
+    followed = [b - d for b in recent for d, _ in [read_form(int(piece.cells[FORM][b][0]), vocabulary)] if d]  # type: ignore[index]
+    ahead = [b - d for d in FORM_DISTANCES for b in range(done, done + fill) if d >= NEXT_FILL]
+    for number, bar in enumerate(dict.fromkeys(recent + followed + ahead + list(range(done - 1, first - 1, -1)))):
+        if first <= bar < done and (room >= sizes[bar] or number == 0):
+            room -= sizes[bar]
+            window.status[:, bar - first] = GIVEN
+            for row in range(window.status.shape[0]):
+                window.cells[row][bar - first] = piece.cells[row][bar]  # type: ignore[assignment]
+    return window, first
+
+
+def _write_window(
+    piece: Piece,
+    engine: Engine,
+    vocabulary: Vocabulary,
+    sampling: Sampling,
+    random: np.random.Generator,
+    on_bar: OnBar | None,
+) -> None:
+    v = vocabulary
+    window, first = _layout(piece, engine.context, v)
+    before = piece.written()
+    present = (window.status != ABSENT).any(axis=0)
+    length = bar_positions(METRES[piece.metre])
+    prompt = header_ids(window, v)
+    for bar in np.flatnonzero(window.status[FORM] == GIVEN).tolist():
+        prompt += bar_ids(window, bar, v)
+        for row in range(window.status.shape[0]):
+            lane = lane_id(window, row, v)
+            prompt += ([lane] if lane is not None else []) + window.cells[row][bar].tolist()
+    prompt.append(FILL)
+
+    def open_cell(row: int, bar: int) -> Cell:
+        if row == FORM:
+            return FormCell(bar, present, v)
+        if row == HARMONY:
+            return HarmonyCell(length, beat_length(piece.metre), v)
+        earlier = piece.cells[row][max(0, first + bar - SILENT_BARS + 1) : first + bar]
+        silent = all(cell is None or not len(cell) for cell in earlier)
+        last_chance = silent and (len(earlier) == SILENT_BARS - 1 or first + bar == piece.bars - 1)
+        return PartCell(piece.parts[row - FIRST_PART].kind, length, v, must_play=last_chance)
+
+    def keep(row: int, bar: int, ids: list[int]) -> None:
+        piece.cells[row][first + bar] = np.array(ids, dtype=np.uint16)
+        if row == window.status.shape[0] - 1 and on_bar:
+            on_bar(first + bar + 1, piece.bars)
+
+    items: list[Forced | Drawn] = []
+    for bar in np.flatnonzero(window.status[FORM] == MISSING).tolist():
+        opening = bar_ids(window, bar, v)
+        for row in range(window.status.shape[0]):
+            lane = lane_id(window, row, v)
+            opening += [lane] if lane is not None else []
+            items.append(Forced(opening))
+            opening = []
+            items.append(
+                Drawn(lambda row=row, bar=bar: open_cell(row, bar), lambda ids, row=row, bar=bar: keep(row, bar, ids))  # type: ignore[misc]
+            )
+    items.append(Forced([END]))
+    engine.rewind(0)
+    try:
+        write(engine, prompt, items, sampling, random)
+    except OutOfContext:
+        # The bars that are whole stand; the one that broke off is written again in the next window.
+        whole = piece.written()
+        for row in piece.cells:
+            row[whole:] = [None] * (piece.bars - whole)
+        if whole == before:
+            raise CheckpointError(
+                f"one bar of {len(piece.parts)} parts does not fit the model's context of {engine.context} tokens; "
+                "ask for fewer parts"
+            ) from None
+
+
+def _to_score(piece: Piece, prompt: Prompt, vocabulary: Vocabulary) -> Score:
+    """Cells to notes, at 480 ticks a quarter."""
+    length = bar_positions(METRES[piece.metre])
+    bar_ticks = length * TICKS_PER_POSITION
+    end = piece.bars * bar_ticks
+    parts = []
+    for number, (header, name) in enumerate(zip(piece.parts, prompt.part_names, strict=True)):
+        rows = []
+        for bar, cell in enumerate(piece.cells[FIRST_PART + number]):
+            notes = read_notes(cell, header.kind, vocabulary) if cell is not None and len(cell) else np.zeros((0, 4), int)
+            onset = bar * bar_ticks + notes[:, 0] * TICKS_PER_POSITION
+            rows.append(np.stack([onset, notes[:, 2], notes[:, 1] * TICKS_PER_POSITION, velocity_of(notes[:, 3])], axis=1))
+        table = _without_overlaps(np.concatenate(rows), end)
+        row = INSTRUMENTS[header.kind]
+        parts.append(
+            Part(
+                name=name,
+                kind=header.kind,
+                program=header.program if header.program is not None else row.default_program,
+                is_drum=row.is_drum,
+                notes=tuple(Note(*map(int, n)) for n in table),
+                # Volume and pan at their defaults, said aloud: every workstation then opens the parts alike.
+                controls=(Control(0, 7, 100), Control(0, 10, 64)),
+            )
+        )
+    chords, last = [], ""
+    for bar, cell in enumerate(piece.cells[HARMONY]):
+        for chord in read_chords(cell if cell is not None else np.zeros(0), bar, vocabulary):
+            if str(chord) != last:
+                chords.append(Text(bar * bar_ticks + chord.position * TICKS_PER_POSITION, str(chord)))
+            last = str(chord)
+    tonic, mode = piece.key % 12, "minor" if piece.key >= 12 else "major"
+    above, below = map(int, METRES[piece.metre].split("/"))
+    return Score(
+        parts=tuple(parts),
+        tempos=(Tempo(0, prompt.tempo_qpm or float(tempo_of(piece.tempo))),),
+        metres=(Metre(0, above, below),),
+        keys=(Key(0, tonic, mode),),
+        chords=tuple(chords),
+        title=f"midigen {prompt.seed} in {KEY_NAMES[mode][tonic]} {mode}",
+        bars=piece.bars,
+    )
+
+
+def _without_overlaps(table: np.ndarray, end: int) -> np.ndarray:
+    """Cut a note where the same pitch sounds again, and everything at the end of the piece: a key has one string."""
+    for pitch in np.unique(table[:, 1]):
+        rows = np.flatnonzero(table[:, 1] == pitch)
+        gap = np.diff(table[rows, 0])
+        table[rows[:-1], 2] = np.minimum(table[rows[:-1], 2], gap)
+    table[:, 2] = np.minimum(table[:, 2], end - table[:, 0])
+    return table

@@ -1,0 +1,307 @@
+"""A folder or archive of songs to cells on disk: what is kept, what is refused and why, and the split.
+
+The work goes in two steps, so that it can be stopped at any time: files are read in parallel, a chunk at a time, and
+each chunk is kept under ``chunks/``; then twins are found, the songs are split, and the tokens are packed into
+compressed shards that can be carried to a machine with nothing but numpy and torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tarfile
+import zipfile
+import zlib
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from midigen.errors import BadRequest, CorpusError, MidigenError
+from midigen.fingerprints import find_twins, sketch
+from midigen.grid import Grid, to_grid
+from midigen.midi import read_midi
+from midigen.tokenizers.encoding import encode, round_trips
+from midigen.tokenizers.vocabulary import Vocabulary
+
+ENDINGS = (".mid", ".midi", ".kar", ".rmi", ".smf")
+ARCHIVES = (".tar", ".tar.xz", ".tar.gz", ".tgz", ".tar.bz2", ".zip")
+CHUNK = 256  # files
+SHARD = 1024  # songs
+FEWEST_BARS = 8
+FEWEST_NOTES = 32  # in each of at least two parts
+FEWEST_ALIGNED = 0.8  # share of onsets on sixteenths and eighth triplets
+LARGEST_FILE = 8 << 20  # bytes; a song of an hour has under one million
+ARRAYS = ("tokens", "lengths", "lanes", "programs", "metres", "tempos", "similarity", "chroma")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a corpus: songs kept by split, files refused by reason, and where the table is."""
+
+    kept: dict[str, int]
+    refused: dict[str, int]
+    table: Path
+    shards: int
+    notes: int
+    tokens: int
+
+
+def find_files(sources: Sequence[str | Path]) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+    """``(source, name, read)`` of every MIDI file in folders, archives and single files, in a fixed order.
+
+    ``read`` must be called before the next item is asked for: archives are streams. Raises :class:`CorpusError`.
+    """
+    for source in map(Path, sources):
+        label = source.name
+        if source.is_dir():
+            inside = sorted(p for p in source.rglob("*") if p.is_file())
+            for path in inside:
+                if path.name.lower().endswith(ENDINGS):
+                    yield label, str(path.relative_to(source)), path.read_bytes
+                elif path.name.lower().endswith(ARCHIVES):
+                    yield from _archived(path, path.name)
+        elif source.name.lower().endswith(ARCHIVES) and source.is_file():
+            yield from _archived(source, label)
+        elif source.is_file():
+            yield label, source.name, source.read_bytes
+        else:
+            raise CorpusError(f"{source}: no such folder or archive; give folders, .tar.xz, .tar.gz or .zip files")
+
+
+def _archived(path: Path, label: str) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+    try:
+        if path.name.lower().endswith(".zip"):
+            with zipfile.ZipFile(path) as archive:
+                for info in archive.infolist():
+                    if info.filename.lower().endswith(ENDINGS) and info.file_size <= LARGEST_FILE:
+                        yield label, info.filename, lambda info=info: archive.read(info)
+        else:
+            with tarfile.open(path, "r|*") as stream:
+                for member in stream:
+                    if member.isfile() and member.name.lower().endswith(ENDINGS) and member.size <= LARGEST_FILE:
+                        yield label, member.name, lambda m=member: stream.extractfile(m).read()  # type: ignore[union-attr]
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
+        raise CorpusError(f"{path}: the archive cannot be read ({error}); fetch or pack it again") from None
+
+
+def refusal(grid: Grid) -> str | None:
+    """Why a song cannot teach, or ``None``: the first reason that holds."""
+    playing = [lane for lane in grid.lanes if lane.kind != "drums" and len(lane.notes) >= FEWEST_NOTES]
+    if not playing:
+        return "empty parts: no piano, guitar or bass with 32 notes"
+    if len({lane.kind for lane in playing}) < 2:
+        return "one part only: a band needs two of piano, guitar and bass"
+    if grid.alignment < FEWEST_ALIGNED:
+        return "no usable bar grid: onsets off the sixteenths and triplets"
+    if (grid.metres >= 0).sum() < FEWEST_BARS:
+        short = grid.bars < FEWEST_BARS
+        return "too short: under 8 bars" if short else "metre: under 8 bars in a metre the model knows"
+    return None
+
+
+def read_song(name: str, data: bytes, vocabulary: Vocabulary) -> tuple[dict[str, object], dict[str, np.ndarray] | None]:
+    """One file to a row of the table and, where it is kept, its arrays."""
+    row: dict[str, object] = {"file": name, "reason": "", "bars": 0, "notes": 0, "alignment": 0.0, "velocities": 0}
+    try:
+        score = read_midi(data, name)
+        if not any(part.notes for part in score.parts):
+            row["reason"] = "no notes"
+            return row, None
+        if int(score.seconds(score.end_ticks)) > 3600 or len(score.bar_starts()) > 2000:
+            row["reason"] = "too long: over an hour or 2,000 bars"
+            return row, None
+        grid = to_grid(score)
+    except MidigenError as error:
+        row["reason"] = "unreadable: " + str(error).split(": ", 1)[-1].split("(")[0].split(";")[0].strip()
+        return row, None
+    row |= {"bars": grid.bars, "alignment": round(grid.alignment, 3), "notes": sum(len(x.notes) for x in grid.lanes)}
+    reason = refusal(grid)
+    if reason:
+        row["reason"] = reason
+        return row, None
+    velocities = {v for part in score.parts if part.kind != "other" for v in {n.velocity for n in part.notes}}
+    row["velocities"] = len(velocities)
+    song = encode(grid, vocabulary)
+    if not round_trips(grid, song, vocabulary):
+        row["reason"] = "does not come back from its tokens unchanged"
+        return row, None
+    arrays = {key: getattr(song, key) for key in ARRAYS}
+    arrays["sketch"] = sketch(grid)
+    return row, arrays
+
+
+def _read_chunk(files: list[tuple[str, str, bytes]], note_tokens: str, path: str) -> int:
+    """Read one chunk of files and write it to ``path``; runs in a worker process."""
+    vocabulary = Vocabulary(note_tokens)
+    rows, arrays = [], {}
+    for number, (source, name, data) in enumerate(files):
+        try:
+            row, song = read_song(name, data, vocabulary)
+        except Exception as error:  # one odd file must not stop thousands; the table names it
+            row, song = {"file": name, "reason": f"unreadable: {type(error).__name__} {error}"[:160]}, None
+        rows.append({"source": source, **row})
+        for key, value in (song or {}).items():
+            arrays[f"{number}.{key}"] = value
+    arrays["rows"] = np.frombuffer(json.dumps(rows).encode(), dtype=np.uint8)
+    beside = path + ".part"
+    with open(beside, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    os.replace(beside, path)
+    return len(files)
+
+
+def prepare(
+    sources: Sequence[str | Path],
+    output: str | Path,
+    *,
+    validation: Sequence[str | Path] = (),
+    validation_share: float = 0.02,
+    weights: dict[str, float] | None = None,
+    note_tokens: str = "running",
+    jobs: int | None = None,
+    on_files: Callable[[int], None] | None = None,
+) -> Report:
+    """Read ``sources`` (folders or archives), refuse what cannot teach, split by song and write cells and tokens.
+
+    ``validation`` are sources whose songs are all validation; without any, ``validation_share`` of the songs are drawn
+    by a hash of their name. ``weights`` maps a source, or the beginning of a file name up to ``__``, to how often its
+    songs are drawn (1 is usual). ``on_files(n)`` is told how many files are done. Run again, it goes on where it
+    stopped. Raises :class:`CorpusError` or :class:`BadRequest`.
+    """
+    if not 0 <= validation_share < 1:
+        raise BadRequest(f"validation share {validation_share}: must be from 0 up to, not including, 1")
+    output = Path(output)
+    chunks = output / "chunks"
+    chunks.mkdir(parents=True, exist_ok=True)
+    jobs = jobs or os.cpu_count() or 1
+    paths: list[tuple[Path, str]] = []
+    done = 0
+    # A fresh interpreter each: forking a process whose libraries run threads may hang.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running: deque[tuple[Future[int], int]] = deque()
+        for split, chunk in _chunked(sources, validation):
+            mark = hashlib.sha256(note_tokens.encode())
+            for source, name, data in chunk:
+                mark.update(f"{source}\0{name}\0{len(data)}\0{zlib.crc32(data)}\0".encode())
+            path = chunks / f"{mark.hexdigest()[:16]}.npz"
+            paths.append((path, split))
+            if path.exists():
+                done += len(chunk)
+            else:
+                running.append((pool.submit(_read_chunk, chunk, note_tokens, str(path)), len(chunk)))
+            while len(running) > 2 * jobs:  # what bounds the memory: chunks in flight
+                done += running.popleft()[0].result()
+            if on_files:
+                on_files(done)
+        for future, _ in running:
+            done += future.result()
+            if on_files:
+                on_files(done)
+    if not paths:
+        raise CorpusError(f"{', '.join(map(str, sources))}: no MIDI file found; give folders or archives with .mid files")
+    return _pack(output, paths, validation_share if not validation else 0.0, weights or {}, note_tokens)
+
+
+def _chunked(
+    sources: Sequence[str | Path], validation: Sequence[str | Path]
+) -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
+    # Validation first: where two songs are twins, the one met first is kept.
+    for split, group in (("validation", validation), ("train", sources)):
+        chunk: list[tuple[str, str, bytes]] = []
+        for source, name, read in find_files(group):
+            chunk.append((source, name, read()))
+            if len(chunk) == CHUNK:
+                yield split, chunk
+                chunk = []
+        if chunk:
+            yield split, chunk
+
+
+def _pack(
+    output: Path, paths: list[tuple[Path, str]], share: float, weights: dict[str, float], note_tokens: str
+) -> Report:
+    rows: list[dict[str, object]] = []
+    sketches: list[np.ndarray] = []
+    places: list[tuple[Path, int, int]] = []  # chunk, number in the chunk, row
+    for path, split in paths:
+        with np.load(path) as chunk:
+            for number, row in enumerate(json.loads(bytes(chunk["rows"]))):
+                row["split"] = ""
+                if not row["reason"]:
+                    drawn = zlib.crc32(str(row["file"]).encode()) / 2**32 < share
+                    row["split"] = "validation" if drawn else split
+                    sketches.append(chunk[f"{number}.sketch"])
+                    places.append((path, number, len(rows)))
+                rows.append(row)
+    order = sorted(range(len(places)), key=lambda i: rows[places[i][2]]["split"] != "validation")
+    for later, earlier in find_twins([sketches[i] for i in order]):
+        mine, other = rows[places[order[later]][2]], rows[places[order[earlier]][2]]
+        if not mine["reason"] and not other["reason"]:
+            mine["reason"] = f"twin of {other['file']}"
+            mine["split"] = ""
+    for row in rows:
+        row["weight"] = _weight(row, weights)
+    table = output / "table.tsv"
+    columns = ("source", "file", "split", "reason", "bars", "notes", "alignment", "velocities", "weight")
+    lines = ["\t".join(columns)] + ["\t".join(str(row.get(c, "")) for c in columns) for row in rows]
+    _write_text(table, "\n".join(lines) + "\n")
+    shards, tokens = 0, 0
+    for old in output.glob("*-[0-9][0-9][0-9][0-9].npz"):
+        old.unlink()
+    for split in ("validation", "train"):
+        members = [(path, number, rows[r]) for path, number, r in places if rows[r]["split"] == split]
+        for first in range(0, len(members), SHARD):
+            tokens += _write_shard(output / f"{split}-{first // SHARD:04d}.npz", members[first : first + SHARD])
+            shards += 1
+    spec = {"format": 1, "vocabulary": Vocabulary(note_tokens).to_spec()}
+    _write_text(output / "corpus.json", json.dumps(spec, indent=1) + "\n")
+    kept = Counter(str(row["split"]) for row in rows if not row["reason"])
+    refused = Counter(str(row["reason"]).split(" of ")[0] for row in rows if row["reason"])
+    notes = sum(int(str(row["notes"])) for row in rows if not row["reason"])
+    return Report(dict(kept), dict(refused.most_common()), table, shards, notes, tokens)
+
+
+def _weight(row: dict[str, object], weights: dict[str, float]) -> float:
+    """How often a song is drawn: by its source, half where it is loosely aligned or has no dynamics to teach."""
+    name = Path(str(row["file"])).name
+    weight = weights.get(str(row["source"]), 1.0) * weights.get(name.split("__")[0], 1.0)
+    if float(str(row.get("alignment", 0))) < 0.9:
+        weight *= 0.5
+    if int(str(row.get("velocities", 0))) <= 2:
+        weight *= 0.5
+    return round(weight, 4)
+
+
+def _write_shard(path: Path, members: list[tuple[Path, int, dict[str, object]]]) -> int:
+    """Pack songs into one compressed file of flat arrays; returns the number of tokens."""
+    columns: dict[str, list[np.ndarray]] = {key: [] for key in ARRAYS}
+    chunks: dict[Path, dict[str, np.ndarray]] = {}
+    for chunk_path, number, _ in members:
+        if chunk_path not in chunks:
+            with np.load(chunk_path) as chunk:
+                chunks = {chunk_path: {key: chunk[key] for key in chunk.files}}  # members come chunk by chunk
+        for key in ARRAYS:
+            columns[key].append(chunks[chunk_path][f"{number}.{key}"])
+    arrays = {key: np.concatenate([a.reshape(-1, *a.shape[2:]) if key == "lengths" else a for a in columns[key]])
+              for key in ARRAYS}
+    arrays["song_bars"] = np.array([len(a) for a in columns["metres"]], dtype=np.int32)
+    arrays["song_lanes"] = np.array([len(a) for a in columns["lanes"]], dtype=np.int32)
+    arrays["song_tokens"] = np.array([len(a) for a in columns["tokens"]], dtype=np.int64)
+    arrays["song_weight"] = np.array([row["weight"] for _, _, row in members], dtype=np.float32)
+    beside = path.with_name(path.name + ".part")
+    with open(beside, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+    os.replace(beside, path)
+    return int(arrays["song_tokens"].sum())
+
+
+def _write_text(path: Path, text: str) -> None:
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)

@@ -1,0 +1,111 @@
+"""Ids in, ids out: the grammar's mask, sampling, and the walk through a window's missing cells. Knows no notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from midigen.engines import Engine
+from midigen.errors import BadRequest
+from midigen.tokenizers.grammar import Cell
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """``temperature`` (above 0, at most 2) flattens or sharpens the choice; of its most likely tokens only those are
+    drawn from that together reach ``top_p`` (above 0, at most 1; nucleus sampling, Holtzman et al. 2020)."""
+
+    temperature: float = 1.0
+    top_p: float = 0.98
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature <= 2:
+            raise BadRequest(f"temperature {self.temperature}: must be above 0 and at most 2; 1 is usual")
+        if not 0 < self.top_p <= 1:
+            raise BadRequest(f"top-p {self.top_p}: must be above 0 and at most 1; 0.98 is usual")
+
+
+def sample(logits: np.ndarray, allowed: np.ndarray, sampling: Sampling, random: np.random.Generator) -> int:
+    """Draw one of the ``allowed`` ids (bool mask) of ``logits`` (both ``(vocabulary,)``)."""
+    ids = np.flatnonzero(allowed)
+    if len(ids) == 1:
+        return int(ids[0])
+    scaled = logits[ids].astype(np.float64) / sampling.temperature
+    weight = np.exp(scaled - scaled.max())
+    order = np.argsort(-weight, kind="stable")
+    total = np.cumsum(weight[order])
+    kept = int(np.searchsorted(total, sampling.top_p * total[-1])) + 1
+    point = random.random() * total[min(kept, len(total)) - 1]
+    return int(ids[order[min(int(np.searchsorted(total, point, side="right")), len(order) - 1)]])
+
+
+@dataclass(frozen=True)
+class Forced:
+    """Tokens that are fed and not drawn: structure, and cells that a musician gave."""
+
+    ids: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A cell to be written. ``open_cell`` makes its state machine when its turn comes; ``done`` is given its ids."""
+
+    open_cell: Callable[[], Cell]
+    done: Callable[[list[int]], None]
+
+
+class OutOfContext(Exception):
+    """The next bar would not fit; what was written so far stands."""
+
+
+def write(
+    engine: Engine,
+    prompt: Sequence[int],
+    items: Sequence[Forced | Drawn],
+    sampling: Sampling,
+    random: np.random.Generator,
+) -> int:
+    """Feed ``prompt``, then walk ``items``: forced tokens are fed, cells are drawn token by token.
+
+    A cell ends when the first token of the forced item that follows is drawn in its place. Tokens that leave no choice
+    cost no step of their own: they are fed together with the next. Returns the number of engine calls. Raises
+    :class:`OutOfContext` where the engine's context is full; cells that are done have been reported by then.
+    """
+    waiting = list(prompt)
+    calls = 0
+    skip = 0  # tokens of the next forced item that have been drawn already
+    for number, item in enumerate(items):
+        if isinstance(item, Forced):
+            waiting += item.ids[skip:]
+            skip = 0
+            continue
+        following = items[number + 1] if number + 1 < len(items) else None
+        ender = following.ids[0] if isinstance(following, Forced) else None
+        cell, written = item.open_cell(), list[int]()
+        while True:
+            mask = cell.allowed()
+            if cell.may_end:
+                if ender is None:
+                    break
+                if not mask.any():
+                    break  # the ender is the only choice; it comes with its item
+                mask[ender] = True
+            if np.count_nonzero(mask) == 1:
+                token = int(np.flatnonzero(mask)[0])
+            else:
+                if engine.position + len(waiting) > engine.context:
+                    raise OutOfContext
+                logits = engine.feed(np.array(waiting, dtype=np.int64))
+                calls += 1
+                waiting = []
+                token = sample(logits, mask, sampling, random)
+            waiting.append(token)
+            if cell.may_end and token == ender:
+                skip = 1
+                break
+            cell.push(token)
+            written.append(token)
+        item.done(written)
+    return calls

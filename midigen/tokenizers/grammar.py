@@ -1,0 +1,154 @@
+"""Which token may come next inside a cell. What the grammar allows always decodes, and a bar always ends.
+
+One small state machine a type of cell. Each has ``allowed()``, a bool mask over the vocabulary; ``may_end``, whether
+the token that opens whatever follows may come; and ``push(token)``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from midigen.analysis import FORM_DISTANCES
+from midigen.errors import BadRequest
+from midigen.instruments import INSTRUMENTS
+from midigen.tokenizers.vocabulary import (
+    HIGHEST_DRUM,
+    HIGHEST_PITCH,
+    LOWEST_DRUM,
+    LOWEST_PITCH,
+    Vocabulary,
+)
+
+MOST_NOTES = 96  # in one cell; real bars hold up to about 60
+
+
+class Cell(Protocol):
+    """The content of one cell while it is written."""
+
+    @property
+    def may_end(self) -> bool: ...
+
+    def allowed(self) -> np.ndarray: ...
+
+    def push(self, token: int) -> None: ...
+
+
+class FormCell:
+    """One token: a new bar, or the distance to an earlier bar of the window that is present."""
+
+    def __init__(self, bar: int, present: np.ndarray, vocabulary: Vocabulary) -> None:
+        self._mask = np.zeros(vocabulary.size, dtype=bool)
+        self._mask[vocabulary.id("form", 0)] = True
+        for k, distance in enumerate(FORM_DISTANCES):
+            if distance <= bar and present[bar - distance]:
+                self._mask[vocabulary.id("form", 1 + 2 * k) : vocabulary.id("form", 2 + 2 * k) + 1] = True
+        self._done = False
+
+    @property
+    def may_end(self) -> bool:
+        return self._done
+
+    def allowed(self) -> np.ndarray:
+        return self._mask & (not self._done)
+
+    def push(self, token: int) -> None:
+        self._done = True
+
+
+class HarmonyCell:
+    """A chord at the bar line, and further ones on later beats; a bass after a chord where it is not the root."""
+
+    def __init__(self, bar_length: int, beat: int, vocabulary: Vocabulary) -> None:
+        self._v = vocabulary
+        self._beats = np.arange(0, bar_length, beat)
+        self._position = 0
+        self._needs_chord = True
+        self._bass_for = -1  # the root just written; -1 where no bass may follow
+
+    @property
+    def may_end(self) -> bool:
+        return not self._needs_chord
+
+    def allowed(self) -> np.ndarray:
+        v = self._v
+        if self._needs_chord:
+            return v.mask("chord")
+        mask = np.zeros(v.size, dtype=bool)
+        mask[v.first["position"] + self._beats[self._beats > self._position]] = True
+        if self._bass_for >= 0:
+            mask |= v.mask("chord_bass")
+            mask[v.id("chord_bass", self._bass_for)] = False
+        return mask
+
+    def push(self, token: int) -> None:
+        kind, value = self._v.value(token)
+        if kind == "chord":
+            self._needs_chord = False
+            self._bass_for = self._v.chord_of(token)[0]
+        elif kind == "chord_bass":
+            self._bass_for = -1
+        else:
+            self._position, self._needs_chord, self._bass_for = value, True, -1
+
+
+class PartCell:
+    """Notes in order of position, then pitch, inside the instrument's range; every note has a velocity and length.
+
+    ``must_play`` forbids an empty cell.
+    """
+
+    def __init__(self, kind: str, bar_length: int, vocabulary: Vocabulary, must_play: bool = False) -> None:
+        v = self._v = vocabulary
+        if v.note_tokens not in ("running", "pair"):
+            raise BadRequest(f"note tokens {v.note_tokens!r} can be measured but not written; use 'running' or 'pair'")
+        row = INSTRUMENTS[kind]
+        self._drum = row.is_drum
+        low, high = (LOWEST_DRUM, HIGHEST_DRUM) if row.is_drum else (LOWEST_PITCH, HIGHEST_PITCH)
+        block = v.first["drum" if row.is_drum else "pitch"]
+        self._first_pitch = block + max(row.lowest, low) - low
+        self._end_pitch = block + min(row.highest, high) - low + 1
+        touch = "drum_velocity" if row.is_drum else "touch"
+        self._first_touch, self._end_touch = v.first[touch], v.first[touch] + v.sizes[touch]
+        self._first_position = v.first["position"]
+        self._end_position = v.first["position"] + bar_length
+        self._next_position = self._first_position  # the earliest that may come
+        self._next_pitch = self._first_pitch  # the lowest that may come at this position
+        self._touch = -1  # in force; -1: none yet in this cell
+        self._placed = False  # a position has been written and waits for its first note
+        self._touched = False  # a touch has been written and waits for its note
+        self._notes = 0
+        self._must_play = must_play
+
+    @property
+    def may_end(self) -> bool:
+        return not self._placed and not self._touched and not (self._must_play and not self._notes)
+
+    def allowed(self) -> np.ndarray:
+        mask = np.zeros(self._v.size, dtype=bool)
+        if self._touched:
+            mask[self._next_pitch : self._end_pitch] = True
+            return mask
+        fresh = self._v.note_tokens == "pair" and not self._drum
+        started = self._next_position > self._first_position
+        if not self._placed and self._notes < MOST_NOTES:
+            mask[self._next_position : self._end_position] = True
+        if started and (self._placed or self._notes < MOST_NOTES) and self._next_pitch < self._end_pitch:
+            mask[self._first_touch : self._end_touch] = True
+            if self._touch >= 0 and not fresh:
+                mask[self._touch] = False  # running status: said only where it changes
+                mask[self._next_pitch : self._end_pitch] = True
+        return mask
+
+    def push(self, token: int) -> None:
+        if self._first_position <= token < self._end_position:
+            self._next_position = token + 1
+            self._next_pitch = self._first_pitch
+            self._placed = True
+        elif self._first_touch <= token < self._end_touch:
+            self._touch, self._touched = token, True
+        else:
+            self._next_pitch = token + 1
+            self._placed = self._touched = False
+            self._notes += 1
