@@ -110,7 +110,7 @@ def write_wav(audio: Audio, path: str | Path, bits: int = 24) -> Path:
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", audio.rate, audio.channels, WAV_SUBTYPES[bits], format="WAV") as file:
         for start in range(0, audio.frames, _BLOCK_FRAMES):
-            file.write(audio.samples[:, start : start + _BLOCK_FRAMES].T)
+            file.write(_whole_numbers(audio.samples[:, start : start + _BLOCK_FRAMES].T, bits))
     beside = path.with_name(path.name + ".part")
     try:
         beside.write_bytes(buffer.getbuffer())
@@ -123,3 +123,10 @@ def write_wav(audio: Audio, path: str | Path, bits: int = 24) -> Path:
         beside.unlink(missing_ok=True)
         raise
     return path
+
+
+def _whole_numbers(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Samples rounded to ``bits`` and clipped, at the top of int32 (libsndfile cuts off instead of rounding)."""
+    steps = 2.0 ** (bits - 1)
+    rounded = np.clip(np.rint(samples.astype(np.float64) * steps), -steps, steps - 1).astype(np.int64)
+    return (rounded << (32 - bits)).astype(np.int32)

@@ -112,8 +112,8 @@ def save_checkpoint(
 
     ``state``: float weights by name, as :func:`midigen.model.state_of` gives them. ``tokenizer`` and ``provenance``
     are kept as JSON and not looked into. ``card``: the text of the model card. Everything is written to a folder
-    beside and then put in place, so a reader finds the old checkpoint or the new one. Files of the user's own in a
-    checkpoint that is replaced are kept. Raises :class:`CheckpointError` for weights that do not fit ``size`` and
+    beside, which then takes the place of the old one, so that nobody finds half a checkpoint. Files of the user's own
+    in a checkpoint that is replaced are kept. Raises :class:`CheckpointError` for weights that do not fit ``size`` and
     :class:`OutputError` when ``folder`` holds something else or cannot be written.
     """
     from safetensors.numpy import save

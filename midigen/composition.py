@@ -7,7 +7,7 @@ cells are drawn under the grammar, and the next window is given the last bars an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,14 @@ from midigen.checkpoint import open_checkpoint
 from midigen.engines import Engine, open_engine
 from midigen.errors import CheckpointError
 from midigen.generation import Drawn, Forced, OutOfContext, Sampling, sample, write
-from midigen.grid import METRES, POSITIONS_PER_QUARTER, bar_positions, velocity_of
+from midigen.grid import METRES, bar_positions
 from midigen.instruments import INSTRUMENTS
 from midigen.prompt import METRES as ASKABLE_METRES
 from midigen.prompt import Prompt
-from midigen.score import KEY_NAMES, TICKS_PER_QUARTER, Control, Key, Metre, Note, Part, Score, Tempo, Text, parse_key
+from midigen.score import KEY_NAMES, Key, Score, Tempo, parse_key
+from midigen.tokenizers.decoding import read_piece
 from midigen.tokenizers.grammar import Cell, FormCell, HarmonyCell, PartCell
-from midigen.tokenizers.spelling import read_chords, read_form, read_notes
+from midigen.tokenizers.spelling import read_form
 from midigen.tokenizers.vocabulary import END, FILL, START, UNSET, Vocabulary, tempo_bin, tempo_of
 from midigen.tokenizers.window import (
     ABSENT,
@@ -39,7 +40,6 @@ from midigen.tokenizers.window import (
     lane_id,
 )
 
-TICKS_PER_POSITION = TICKS_PER_QUARTER // POSITIONS_PER_QUARTER
 FIRST_FILL, NEXT_FILL, RECENT = 16, 8, 8  # bars: in the first window, in a later one, and given again before those
 SILENT_BARS = 8  # a part that was asked for plays at least once in as many bars
 ROOM_FOR_A_BAR = 1.6  # a bar may be that much longer than the longest so far before the window is closed
@@ -93,7 +93,14 @@ def compose_score(
     piece = _settle(prompt, player, vocabulary, sampling, random)
     while piece.written() < piece.bars:
         _write_window(piece, player, vocabulary, sampling, random, on_bar)
-    return _to_score(piece, prompt, vocabulary)
+    score = read_piece(piece.parts, piece.cells, METRES[piece.metre], vocabulary, names=prompt.part_names)
+    tonic, mode = piece.key % 12, "minor" if piece.key >= 12 else "major"
+    return replace(
+        score,
+        tempos=(Tempo(0, prompt.tempo_qpm or float(tempo_of(piece.tempo))),),
+        keys=(Key(0, tonic, mode),),
+        title=f"midigen {prompt.seed} in {KEY_NAMES[mode][tonic]} {mode}",
+    )
 
 
 def _settle(
@@ -239,57 +246,3 @@ def _write_window(
                 f"one bar of {len(piece.parts)} parts does not fit the model's context of {engine.context} tokens; "
                 "ask for fewer parts"
             ) from None
-
-
-def _to_score(piece: Piece, prompt: Prompt, vocabulary: Vocabulary) -> Score:
-    """Cells to notes, at 480 ticks a quarter."""
-    length = bar_positions(METRES[piece.metre])
-    bar_ticks = length * TICKS_PER_POSITION
-    end = piece.bars * bar_ticks
-    parts = []
-    for number, (header, name) in enumerate(zip(piece.parts, prompt.part_names, strict=True)):
-        rows = []
-        for bar, cell in enumerate(piece.cells[FIRST_PART + number]):
-            notes = read_notes(cell, header.kind, vocabulary) if cell is not None and len(cell) else np.zeros((0, 4), int)
-            onset = bar * bar_ticks + notes[:, 0] * TICKS_PER_POSITION
-            rows.append(np.stack([onset, notes[:, 2], notes[:, 1] * TICKS_PER_POSITION, velocity_of(notes[:, 3])], axis=1))
-        table = _without_overlaps(np.concatenate(rows), end)
-        row = INSTRUMENTS[header.kind]
-        parts.append(
-            Part(
-                name=name,
-                kind=header.kind,
-                program=header.program if header.program is not None else row.default_program,
-                is_drum=row.is_drum,
-                notes=tuple(Note(*map(int, n)) for n in table),
-                # Volume and pan at their defaults, said aloud: every workstation then opens the parts alike.
-                controls=(Control(0, 7, 100), Control(0, 10, 64)),
-            )
-        )
-    chords, last = [], ""
-    for bar, cell in enumerate(piece.cells[HARMONY]):
-        for chord in read_chords(cell if cell is not None else np.zeros(0), bar, vocabulary):
-            if str(chord) != last:
-                chords.append(Text(bar * bar_ticks + chord.position * TICKS_PER_POSITION, str(chord)))
-            last = str(chord)
-    tonic, mode = piece.key % 12, "minor" if piece.key >= 12 else "major"
-    above, below = map(int, METRES[piece.metre].split("/"))
-    return Score(
-        parts=tuple(parts),
-        tempos=(Tempo(0, prompt.tempo_qpm or float(tempo_of(piece.tempo))),),
-        metres=(Metre(0, above, below),),
-        keys=(Key(0, tonic, mode),),
-        chords=tuple(chords),
-        title=f"midigen {prompt.seed} in {KEY_NAMES[mode][tonic]} {mode}",
-        bars=piece.bars,
-    )
-
-
-def _without_overlaps(table: np.ndarray, end: int) -> np.ndarray:
-    """Cut a note where the same pitch sounds again, and everything at the end of the piece: a key has one string."""
-    for pitch in np.unique(table[:, 1]):
-        rows = np.flatnonzero(table[:, 1] == pitch)
-        gap = np.diff(table[rows, 0])
-        table[rows[:-1], 2] = np.minimum(table[rows[:-1], 2], gap)
-    table[:, 2] = np.minimum(table[:, 2], end - table[:, 0])
-    return table

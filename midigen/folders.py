@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from midigen.errors import OutputError
@@ -39,6 +39,8 @@ def check_place(folder: str | Path, *, force: bool = False) -> None:
             return
         if not folder.is_dir():
             raise OutputError(f"{folder}: is a file; choose another folder")
+        if folder.samefile(Path.cwd()):  # it would be taken from under the shell's feet
+            raise OutputError(f"{folder}: is the folder you are in; give a new name, such as my-song")
         inside = {entry.name for entry in folder.iterdir()}
     if not inside:
         return
@@ -67,12 +69,12 @@ def new_folder(folder: str | Path, *, force: bool = False) -> Iterator[Path]:
     That the place can be written to is found at once, before the work of the block. Raises :class:`OutputError` as
     :func:`check_place` does, and where the system refuses.
     """
-    folder = Path(os.path.abspath(folder))
-    check_place(folder, force=force)
+    asked, folder = Path(folder), Path(os.path.abspath(folder))  # messages say what the user said
+    check_place(asked, force=force)
     made: list[Path] = []  # parents that were not there before
     draft: Path | None = None
     try:
-        with writing(folder):
+        with writing(asked):
             missing = [parent for parent in folder.parents if not parent.exists()]
             for parent in reversed(missing):
                 parent.mkdir()
@@ -83,21 +85,19 @@ def new_folder(folder: str | Path, *, force: bool = False) -> Iterator[Path]:
             probe.write_bytes(b"\0" * 65_536)  # a full disk still makes folders
             probe.unlink()
         yield draft
-        with writing(folder):
-            _put_in_place(draft, folder, force)
+        with writing(asked):
+            check_place(asked, force=force)  # again: minutes may have passed
+            _put_in_place(draft, folder)
         made = []
     finally:
         if draft is not None:
             shutil.rmtree(draft, ignore_errors=True)
-        for parent in reversed(made):
-            try:
+        with suppress(OSError):  # someone else may use them by now
+            for parent in reversed(made):
                 parent.rmdir()
-            except OSError:  # someone else uses it by now
-                break
 
 
-def _put_in_place(draft: Path, folder: Path, force: bool) -> None:
-    check_place(folder, force=force)  # again: minutes may have passed
+def _put_in_place(draft: Path, folder: Path) -> None:
     if not folder.exists():
         draft.rename(folder)
         return

@@ -22,6 +22,7 @@ from midigen.score import KEY_NAMES, Bend, Control, Key, Metre, Note, Part, Scor
 if TYPE_CHECKING:
     import mido
     import pretty_midi
+    import symusic
 
 LONGEST_TICKS = 2**31 - 1
 BANK_SELECT = (0, 32)  # the controllers that choose a bank: the first counts 128 banks, the second one
@@ -44,7 +45,7 @@ def read_midi(source: str | Path | bytes, name: str = "") -> Score:
             raise BadFile(f"{label}: no such file; give the path of a .mid file") from None
         except OSError as error:
             raise BadFile(f"{label}: cannot be read ({error.strerror}); give the path of a .mid file") from None
-    return _from_symusic(_parse(data, label), label)
+    return from_symusic(_parse(data, label), label)
 
 
 def _parse(data: bytes, label: str):
@@ -57,13 +58,15 @@ def _parse(data: bytes, label: str):
         raise BadFile(f"{label}: not a MIDI file (it does not begin with MThd); give a .mid file")
     if len(data) < 14:
         raise BadFile(f"{label}: truncated MIDI file ({len(data)} bytes); export it again from its source")
+    if data[12] & 0x80:
+        raise BadFile(f"{label}: its time is counted in film frames (SMPTE), not in beats; export it in ticks")
     try:
         score: Any = symusic.Score.from_midi(data)
     except Exception as error:  # symusic raises RuntimeError and ValueError with long texts of its own
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise BadFile(f"{label}: broken MIDI file ({reason}); export it again from its source") from None
     if score.ticks_per_quarter < 1:
-        raise BadFile(f"{label}: its time is counted in film frames (SMPTE), not in beats; export it in ticks")
+        raise BadFile(f"{label}: broken MIDI file (0 ticks a quarter); export it again from its source")
     return score
 
 
@@ -72,7 +75,8 @@ def _key(tick: int, sharps: int, minor: int) -> Key:
     return Key(tick, (tonic + 9) % 12 if minor else tonic, "minor" if minor else "major")
 
 
-def _from_symusic(raw, label: str) -> Score:
+def from_symusic(raw: symusic.Score, label: str = "score") -> Score:
+    """A :class:`Score` from a ``symusic.Score`` in ticks; ``label`` names it in messages and as the title."""
     parts = []
     lyrics: list[Text] = []
     for number, track in enumerate(raw.tracks):
@@ -207,6 +211,15 @@ def write_midi(score: Score, path: str | Path) -> Path:
             raise OutputError(f"{path}: cannot be written ({error.strerror}); give another place") from None
         raise
     return path
+
+
+def to_symusic(score: Score) -> symusic.Score:
+    """The score as a ``symusic.Score`` in ticks, which is what miditok reads."""
+    import symusic
+
+    buffer = io.BytesIO()
+    to_mido(score).save(file=buffer)
+    return symusic.Score.from_midi(buffer.getvalue())
 
 
 def to_pretty_midi(score: Score) -> pretty_midi.PrettyMIDI:

@@ -300,7 +300,7 @@ def parse_key(text: str) -> tuple[int, str]:
 def parse_metre(text: str) -> tuple[int, int]:
     """``"4/4"`` to ``(4, 4)``. Raises :class:`BadRequest`."""
     above, _, below = text.partition("/")
-    if not (above.isdigit() and below.isdigit()):
+    if not (text.isascii() and above.isdigit() and below.isdigit()):
         raise BadRequest(f"metre {text!r}: write it as 4/4, 3/4, 2/4 or 6/8")
     metre = Metre(0, int(above), int(below))
     return metre.numerator, metre.denominator

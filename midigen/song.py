@@ -127,7 +127,6 @@ def compose(
         ready = beside.submit(_warm_up)
         score = compose_score(prompt, checkpoint=checkpoint, engine=engine, mode=mode, threads=threads, on_bar=on_bar)
         ready.result()
-    score = replace(score, title=score.title or f"midigen {prompt.seed}")
     record = {
         "made_by": "midigen compose",
         "format": RECORD_FORMAT,

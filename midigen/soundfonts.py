@@ -183,7 +183,7 @@ def _licence(texts: dict[bytes, str]) -> str:
     """One line about rights: a licence named in the copyright or comment text, else the copyright's first line."""
     rights, comment = texts.get(b"ICOP", "").strip(), texts.get(b"ICMT", "")
     named = LICENCES.search(rights) or LICENCES.search(comment)
-    first = rights.splitlines()[0].strip() if rights else ""
+    first = " ".join(rights.splitlines()[0].split())[:100] if rights else ""
     if named and named[0] not in first:
         first = f"{named[0]} ({first})" if first else named[0]
-    return " ".join(first.split())[:120]
+    return first

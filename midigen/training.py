@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from midigen.attention import use_blocks
 from midigen.dataset import COMPOSE_ONLY, Batch, Cells, Mixture, Steps, Windows, loader
 from midigen.errors import BadRequest, TrainingError
 from midigen.model import build_model, load_state, parameter_count, size_named, state_of
@@ -248,6 +249,8 @@ def train(
     validation = judge[0]
 
     model = build_model(size, vocabulary.size, plan.seed).to(device)
+    if device == "cpu":
+        use_blocks(model)
     trained = torch.compile(model, dynamic=True) if compile_model else model
     optimizers = make_optimizer(plan.optimizer, model, plan.learning_rate, plan.weight_decay)
     step, tokens, seconds, best, since_best, rows = 0, 0, 0.0, math.inf, 0, 0

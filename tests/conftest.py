@@ -9,9 +9,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
+import numpy as np
 import pytest
 
 from midigen.score import Control, Key, Metre, Note, Part, Score, Tempo, Text
+
+# The same examples in every run, however busy the machine is.
+hypothesis.settings.register_profile("midigen", deadline=None, database=None, derandomize=True)
+hypothesis.settings.load_profile("midigen")
 
 has_fluidsynth = ctypes.util.find_library("fluidsynth") is not None
 needs_fluidsynth = pytest.mark.skipif(not has_fluidsynth, reason="libfluidsynth is not installed")
@@ -40,7 +46,9 @@ def make_band(bars: int = 4, *, drums: bool = False, guitars: int = 1, seed: int
         for beat in range(4):
             bass.append(Note(start + beat * 480, 36 + root % 12, 430, dice.randint(70, 120)))
             kit.append(Note(start + beat * 480, 36 if beat % 2 == 0 else 38, 60, 110))
-    parts = [Part("piano", "piano", 0, notes=tuple(sorted(piano)), controls=(Control(0, 64, 127), Control(1900, 64, 0)))]
+    parts = [
+        Part("piano", "piano", 0, notes=tuple(sorted(piano)), controls=(Control(0, 64, 127), Control(1900, 64, 0)))
+    ]
     for line, notes in enumerate(guitar):
         name = f"guitar {line + 1}" if line else "guitar"
         parts.append(Part(name, "guitar", 25 + line, notes=tuple(sorted(notes))))
@@ -62,6 +70,24 @@ def make_band(bars: int = 4, *, drums: bool = False, guitars: int = 1, seed: int
 @pytest.fixture
 def band() -> Callable[..., Score]:
     return make_band
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that goes through every step as a trained one does, in a tenth of a second; it plays nonsense."""
+    from midigen.checkpoint import save_checkpoint
+    from midigen.model import Size, parameter_shapes
+    from midigen.tokenizers.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary()
+    size = Size(d_model=32, layers=1, heads=2, kv_heads=1, d_ff=64, context=4096, head_dim=16)
+    dice = np.random.default_rng(0)
+    state = {
+        name: (np.ones(shape) if len(shape) == 1 else dice.normal(0, 0.05, shape)).astype(np.float32)
+        for name, shape in parameter_shapes(size, vocabulary.size).items()
+    }
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    return save_checkpoint(folder, state, size, vocabulary.to_spec(), {"weights": "random"})
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Sound:
     bank: int
     program: int
     name: str
-    wave: str  # "sine" (440 Hz at key 69), "constant", or "click"
+    wave: str  # "sine" (440 Hz at key 69), "constant", or "burst"
     release_seconds: float = 0.001
 
 
@@ -31,7 +31,7 @@ SOUNDS = (
     Sound(0, 8, "Bell", "sine", release_seconds=2.0),
     Sound(0, 33, "Bass", "sine"),
     Sound(1, 0, "Other sine", "sine"),
-    Sound(128, 0, "Kit", "click"),
+    Sound(128, 0, "Kit", "burst"),
 )
 
 
@@ -54,7 +54,7 @@ def write_soundfont(path: Path, sounds: tuple[Sound, ...] = SOUNDS, copyright: s
         ibag += struct.pack("<HH", 3 * number, 0)
         timecents = round(1200 * math.log2(sound.release_seconds))
         igen += struct.pack("<Hh", RELEASE, timecents)
-        igen += struct.pack("<HH", SAMPLE_MODES, 0 if sound.wave == "click" else 1)
+        igen += struct.pack("<HH", SAMPLE_MODES, 0 if sound.wave == "burst" else 1)
         igen += struct.pack("<HH", SAMPLE_ID, number)
     count = len(sounds)
     pdta = _chunk(b"phdr", phdr + struct.pack("<20sHHHIII", b"EOP", 0, 0, count, 0, 0, 0))
@@ -77,7 +77,7 @@ def _wave(kind: str) -> np.ndarray:
     shapes = {
         "sine": np.sin(2 * np.pi * index / 100),
         "constant": np.ones(400),
-        "click": np.where(index == 0, 1.0, 0.0),
+        "burst": np.where(index < 300, 1.0, 0.0),
     }
     return np.rint(shapes[kind] * 16_384).astype("<i2")
 

@@ -15,11 +15,22 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_LINES = 420
 
 # Each wing from its source to its mouth: a room may use the rooms before it in its wing, and the ground floor.
-GROUND = "errors plugins instruments score prompt midi audio folders".split()
-SYMBOLIC = (
-    "analysis grid fingerprints tokenizers corpus model checkpoint engines dataset training generation evaluation".split()
-)
-SOUND = "soundfonts renderers loudness limiter mixing sound".split()
+GROUND = ["errors", "plugins", "instruments", "score", "prompt", "midi", "audio", "folders"]
+SYMBOLIC = [
+    "grid",
+    "analysis",
+    "fingerprints",
+    "tokenizers",
+    "corpus",
+    "model",
+    "checkpoint",
+    "engines",
+    "dataset",
+    "training",
+    "generation",
+    "evaluation",
+]
+SOUND = ["soundfonts", "renderers", "loudness", "limiter", "mixing", "sound"]
 PICTURES = ["pictures"]
 # The hall and the front door stand before everything. Composing a score knows no sound, so it looks to one wing only.
 ABOVE = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -25,19 +26,17 @@ class TorchEngine:
     """
 
     def __init__(self, checkpoint: Checkpoint, mode: str, threads: int) -> None:
+        self._size = checkpoint.size
+        self._vocabulary_size = checkpoint.vocabulary_size
         try:
-            import torch  # noqa: F401
-            from transformers import DynamicCache
+            self._model = build_model(checkpoint.size, checkpoint.vocabulary_size, seed=0).eval()
         except ImportError as error:
             raise MissingTool(
                 f"the torch engine needs {error.name}, which is not installed: install the extra 'train', "
                 "or use the engine 'onnx'"
             ) from None
-        self._size = checkpoint.size
-        self._vocabulary_size = checkpoint.vocabulary_size
-        self._model = build_model(checkpoint.size, checkpoint.vocabulary_size, seed=0).eval()
         load_state(self._model, checkpoint.weights())
-        self._cache = DynamicCache()
+        self._cache: Any = None  # transformers makes one in the first step
 
     @property
     def vocabulary_size(self) -> int:
@@ -49,7 +48,7 @@ class TorchEngine:
 
     @property
     def position(self) -> int:
-        return int(self._cache.get_seq_length())
+        return 0 if self._cache is None else int(self._cache.get_seq_length())
 
     def feed(self, ids: np.ndarray) -> np.ndarray:
         return self._run(ids, rows=1)[0]
@@ -65,15 +64,14 @@ class TorchEngine:
             output = self._model(
                 input_ids=torch.tensor(ids)[None], past_key_values=self._cache, use_cache=True, logits_to_keep=rows
             )
+        self._cache = output.past_key_values
         logits: np.ndarray = output.logits[0].numpy()
         return logits
 
     def rewind(self, position: int) -> None:
-        from transformers import DynamicCache
-
         surplus = self.position - check_rewind(position, self.position)
         if position == 0:
-            self._cache = DynamicCache()
+            self._cache = None
         elif surplus:
             self._cache.crop(-surplus)
 

@@ -77,6 +77,7 @@ def render(
         raise BadRequest(f"threads {threads}: must be 1 or more")
     if not score.parts:
         raise BadRequest("the score has no parts: nothing to render")
+    _check_memory(score, rate)
     render_part: Renderer = RENDERERS.get(renderer)
     jobs = [(score.only(part), *font_of(part, fonts)) for part in score.parts]
     stop = Event()
@@ -100,6 +101,20 @@ def render(
     done = [stem for stem in stems if stem is not None]
     frames = max(math.ceil(score.duration_seconds * rate), *(stem.audio.frames for stem in done))
     return [replace(stem, audio=stem.audio.padded(frames)) for stem in done]
+
+
+def _check_memory(score: Score, rate: int) -> None:
+    """Raise :class:`BadRequest` where the stems and their mix would not fit into the machine's memory."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:  # Windows
+        return
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # two channels of float32 for each stem, and four times that for mixing
+    needed = score.duration_seconds * rate * 2 * 4 * (len(score.parts) + 4)
+    if needed > there:
+        raise BadRequest(
+            f"{score.duration_seconds / 60:.0f} minutes of {len(score.parts)} parts need {needed / 2**30:.0f} GB of "
+            f"memory as sound, this machine has {there / 2**30:.0f}: render a shorter song, or fewer parts"
+        )
 
 
 def _processors() -> int:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import io
 import math
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Event, Lock
@@ -86,9 +88,12 @@ def load_library() -> Any:
     """FluidSynth's C library, with its own messages silenced. Raises :class:`MissingTool` with the cure."""
     with _loading:
         try:
-            # pyfluidsynth looks for the library when it is imported, and prints where it is if CI is set
-            with contextlib.redirect_stdout(io.StringIO()):
-                import fluidsynth
+            if "fluidsynth" not in sys.modules:
+                # pyfluidsynth looks for the library when it is imported, and prints where it is if CI is set
+                with contextlib.redirect_stdout(io.StringIO()):
+                    importlib.import_module("fluidsynth")
+            import fluidsynth
+
             library = fluidsynth._fl
         except (ImportError, OSError, AttributeError) as error:
             if isinstance(error, ModuleNotFoundError) and error.name == "fluidsynth":
@@ -157,7 +162,8 @@ def _synthesizer(font: SoundFont, rate: int) -> Iterator[tuple[Any, int, int]]:
     try:
         if not synth:
             raise BadRequest(f"FluidSynth refuses a sample rate of {rate}: choose 44100 or 48000")
-        font_id = library.fluid_synth_sfload(synth, os.fsencode(font.path), 0)
+        with _quiet_glib(library):
+            font_id = library.fluid_synth_sfload(synth, os.fsencode(font.path), 0)
         if font_id < 0:
             raise BadFile(f"{font.path}: FluidSynth cannot use this SoundFont; it is damaged or of another kind")
         yield library, synth, font_id
@@ -165,6 +171,28 @@ def _synthesizer(font: SoundFont, rate: int) -> Iterator[tuple[Any, int, int]]:
         if synth:
             library.delete_fluid_synth(synth)
         library.delete_fluid_settings(settings)
+
+
+@contextlib.contextmanager
+def _quiet_glib(library: Any) -> Iterator[None]:
+    """Keep GLib from printing: a file that is no SoundFont is tried as DLS too, by a library that logs through GLib."""
+    try:
+        set_handler = library.g_log_set_default_handler  # found where FluidSynth was built with GLib
+    except AttributeError:
+        yield
+        return
+    set_handler.restype, set_handler.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_void_p)
+    with _loading:  # one handler for the whole process
+        before = set_handler(ctypes.cast(_say_nothing, ctypes.c_void_p), None)
+        try:
+            yield
+        finally:
+            set_handler(before, None)
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+def _say_nothing(domain: bytes, level: int, message: bytes, data: int) -> None:
+    """A GLogFunc."""
 
 
 def _presets(library: Any, synth: int, font_id: int) -> list[Preset]:

@@ -98,7 +98,7 @@ class Vocabulary:
         """A readable, unique name: ``Pitch_60``."""
         kind, value = self.value(token)
         if kind == "special":
-            return SPECIALS[value].upper()
+            return f"{SPECIALS[value].upper()}_None"  # as miditok names special tokens
         return f"{''.join(word.capitalize() for word in kind.split('_'))}_{value}"
 
     @cached_property

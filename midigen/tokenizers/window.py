@@ -16,6 +16,7 @@ from midigen.tokenizers.vocabulary import (
     DENSITY_EDGES,
     END,
     FILL,
+    LANES,
     LOWEST_PITCH,
     MOST_BARS,
     POLYPHONY_EDGES,
@@ -174,3 +175,88 @@ def arrange(window: Window, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndar
     learn[chosen] = True
     return ids, learn, np.concatenate(owners)
 
+
+
+def read_windows(ids: Sequence[int], vocabulary: Vocabulary) -> list[Window]:
+    """The inverse of :func:`arrange`, for one sequence or several one after the other.
+
+    Every cell that is there comes back with its status; ``left`` and header values too. Tokens that stand outside any
+    window are passed over, and a sequence that breaks off gives the cells it has.
+    """
+    v = vocabulary
+    windows: list[Window] = []
+    window: Window | None = None
+    status, row, bar = GIVEN, -1, -1
+    rows: dict[int, int] = {}
+    content: list[int] = []
+
+    def close() -> None:
+        if window is not None and row >= 0 and bar >= 0:
+            window.cells[row][bar] = np.array(content, dtype=np.uint16)
+            window.status[row, bar] = status
+
+    sequence = [int(i) for i in ids]
+    at = 0
+    while at < len(sequence):
+        token = sequence[at]
+        kind, value = v.value(token)
+        if token == START:
+            close()
+            window, at, rows = _read_header(sequence, at, v)
+            windows.append(window)
+            status, row, bar, content = GIVEN, -1, -1, []
+            continue
+        at += 1
+        if window is None:
+            continue
+        if token in (FILL, END):
+            close()
+            status, row, bar = MISSING, -1, -1
+        elif kind == "bar":
+            close()
+            row, bar = -1, value
+        elif kind == "left" and bar >= 0:
+            window.left[bar] = value
+        elif kind == "form" and bar >= 0:
+            row, content = FORM, [token]
+        elif kind == "lane" and bar >= 0:
+            close()
+            row, content = rows.get(token, -1), []
+        else:
+            content.append(token)
+    close()
+    return windows
+
+
+def _read_header(sequence: list[int], at: int, v: Vocabulary) -> tuple[Window, int, dict[int, int]]:
+    """Window, the index after its header, and the row of each lane token."""
+
+    def value(index: int) -> int | None:
+        return None if index >= len(sequence) or sequence[index] == UNSET else v.value(sequence[index])[1]
+
+    metre, tempo, key, opening, last = (value(at + i) for i in range(1, 6))
+    at += 6
+    rows = {v.form_lane: FORM, v.harmony_lane: HARMONY}
+    parts: list[PartHeader] = []
+    lanes = {v.lane(kind, slot): (kind, slot) for kind, slot in LANES}
+    while at < len(sequence) and v.value(sequence[at])[0] == "lane":
+        token = sequence[at]
+        at += 1
+        if token in lanes:
+            kind, slot = lanes[token]
+            rows[token] = FIRST_PART + len(parts)
+            parts.append(PartHeader(kind, slot, *(value(at + i) for i in range(4))))
+            at += 4
+    bars = (last or 0) + 1
+    nothing = np.zeros(0, dtype=np.uint16)
+    window = Window(
+        parts=parts,
+        cells=[[nothing] * bars for _ in range(FIRST_PART + len(parts))],
+        status=np.full((FIRST_PART + len(parts), bars), ABSENT, dtype=np.int8),
+        left=np.zeros(bars, dtype=np.int64),
+        metre=metre,
+        tempo=tempo,
+        key=key,
+        opening=bool(opening),
+    )
+    return window, at, rows

@@ -1,0 +1,143 @@
+"""How many tokens a second each engine makes, beside ``transformers``' own ``generate`` on the same weights.
+
+``python -m benchmarks.engines [SIZE | CHECKPOINT ...]`` prints a Markdown table for each. A size of the model's table
+gets random weights, which run as fast as trained ones. Everything runs on one thread. At each of several lengths of
+the past every engine makes a few tokens in turn, so that whatever else the machine does falls on all of them alike;
+the figures are medians over all those tokens, sampling included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from midigen.checkpoint import Checkpoint, open_checkpoint, save_checkpoint
+from midigen.engines import Engine, open_engine
+from midigen.errors import MidigenError
+from midigen.model import SIZES, build_model, load_state, parameter_count, state_of
+
+OURS = {"torch engine": ("torch", "exact"), "onnx exact": ("onnx", "exact"), "onnx fast": ("onnx", "fast")}
+GENERATE = "transformers generate"
+
+
+def sample(logits: np.ndarray, dice: np.random.Generator) -> int:
+    """A token drawn from the softmax of ``logits`` (vocabulary_size,)."""
+    odds = np.exp(logits - logits.max())
+    heap = np.cumsum(odds, dtype=np.float64)
+    return min(int(np.searchsorted(heap, dice.random() * heap[-1])), len(logits) - 1)
+
+
+def engine_seconds(engine: Engine, past: np.ndarray, steps: int) -> list[float]:
+    """Seconds of each of ``steps`` tokens made after ``past`` (n,)."""
+    engine.rewind(0)
+    dice = np.random.default_rng(0)
+    token = sample(engine.feed(past), dice)
+    seconds = []
+    for _ in range(steps + 1):
+        start = time.perf_counter()
+        token = sample(engine.feed(np.array([token])), dice)
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]  # the first one finds the caches cold
+
+
+def generate_seconds(model: Any, past: np.ndarray, steps: int) -> list[float]:
+    """As :func:`engine_seconds`, for ``model.generate`` with its dynamic cache: the time between its tokens."""
+    import torch
+    from transformers import StoppingCriteria, StoppingCriteriaList
+
+    ticks: list[float] = []
+
+    class Watch(StoppingCriteria):
+        """Is asked after every token, and notes when."""
+
+        def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
+            ticks.append(time.perf_counter())
+            return torch.zeros(len(input_ids), dtype=torch.bool)
+
+    ids = torch.tensor(past)[None]
+    model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=steps + 2,  # the first comes out of the past, the second finds the caches cold
+        do_sample=True,
+        top_k=0,
+        stopping_criteria=StoppingCriteriaList([Watch()]),
+    )
+    return list(np.diff(ticks)[1:])
+
+
+def measure(checkpoint: Checkpoint, pasts: list[int], steps: int) -> str:
+    """A Markdown table of every engine on ``checkpoint``, for pasts of these many tokens."""
+    import torch
+
+    torch.set_num_threads(1)
+    model = build_model(checkpoint.size, checkpoint.vocabulary_size, seed=0).eval()
+    load_state(model, checkpoint.weights())
+    engines: dict[str, Engine] = {}
+    opening: dict[str, float] = {}
+    for label, (name, mode) in OURS.items():
+        start = time.perf_counter()
+        engines[label] = open_engine(checkpoint, name, mode, threads=1)
+        opening[label] = time.perf_counter() - start
+    ids = np.random.default_rng(0).integers(0, checkpoint.vocabulary_size, max(pasts))
+    seconds: dict[str, list[list[float]]] = {label: [] for label in (GENERATE, *OURS)}
+    reading: dict[str, float] = {}
+    for past in pasts:
+        seconds[GENERATE].append(generate_seconds(model, ids[:past], steps))
+        for label, engine in engines.items():
+            seconds[label].append(engine_seconds(engine, ids[:past], steps))
+    for label, engine in engines.items():
+        engine.rewind(0)
+        start = time.perf_counter()
+        engine.feed(ids)
+        reading[label] = len(ids) / (time.perf_counter() - start)
+    base = np.median(seconds[GENERATE])
+    lines = [
+        f"| engine | tokens/s | to generate | past of {pasts[0]} | past of {pasts[-1]} | reading, tokens/s | opened in |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for label, rows in seconds.items():
+        rates = [1 / np.median(part) for part in (rows, rows[0], rows[-1])]
+        lines.append(
+            f"| {label} | {rates[0]:,.0f} | {base * rates[0]:.1f}x | {rates[1]:,.0f} | {rates[2]:,.0f} | "
+            + (f"{reading[label]:,.0f} | {opening[label]:.2f} s |" if label in reading else "| |")
+        )
+    return "\n".join(lines)
+
+
+def checkpoint_for(name: str, vocabulary_size: int, folder: Path) -> Checkpoint:
+    """The checkpoint called ``name``, or one of random weights in ``folder`` when it is the name of a size."""
+    if name not in SIZES:
+        return open_checkpoint(name)
+    state = state_of(build_model(SIZES[name], vocabulary_size, seed=0))
+    return open_checkpoint(save_checkpoint(folder / name, state, SIZES[name], {}, {}))
+
+
+def main() -> None:
+    """Read the command line and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("models", nargs="*", default=["small", "base"], help="sizes, or folders of checkpoints")
+    parser.add_argument("--vocabulary", type=int, default=1000, help="size of the vocabulary of random weights")
+    parser.add_argument("--steps", type=int, default=20, help="tokens at each length of the past")
+    parser.add_argument("--longest", type=int, default=2000, help="longest past, in tokens")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.models:
+            try:
+                checkpoint = checkpoint_for(name, arguments.vocabulary, Path(folder))
+            except MidigenError as error:
+                raise SystemExit(str(error)) from None
+            longest = min(arguments.longest, checkpoint.size.context - arguments.steps - 3)
+            pasts = sorted({int(past) for past in np.linspace(2, longest, 9)})
+            millions = parameter_count(checkpoint.size, checkpoint.vocabulary_size) / 1e6
+            print(f"\n**{name}**, {millions:.1f} M parameters\n")
+            print(measure(checkpoint, pasts, arguments.steps), flush=True)
+
+
+if __name__ == "__main__":
+    main()
