@@ -25,7 +25,6 @@ test: $(VENV)/.installed-for-tests lint
 
 lint: $(VENV)/.installed-for-tests
 	$(RUN) ruff check .
-	$(RUN) ruff format --check .
 	$(RUN) mypy
 
 bench: $(VENV)/.installed-for-tests

@@ -116,7 +116,9 @@ def beat_chroma(grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
         last = np.searchsorted(edge, end, side="left") - 1
         count = np.maximum(last - first + 1, 1)
         note = np.repeat(np.arange(len(onset)), count)
-        beat = np.minimum(first[note] + np.arange(len(note)) - np.repeat(np.cumsum(count) - count, count), len(edge) - 2)
+        beat = np.minimum(
+            first[note] + np.arange(len(note)) - np.repeat(np.cumsum(count) - count, count), len(edge) - 2
+        )
         held = np.maximum(np.minimum(end[note], edge[beat + 1]) - np.maximum(onset[note], edge[beat]), 0)
         pitch = lane.notes[:, 3][note]
         np.add.at(chroma, (beat, pitch % 12), held)

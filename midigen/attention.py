@@ -33,7 +33,9 @@ def attend(
         stop = min(first + ROWS, time)
         rows = query[:, :, :, first:stop].reshape(batch, shared, group * (stop - first), width)
         scores = torch.matmul(rows, key[:, :, :stop].transpose(-1, -2)).view(batch, shared, group, stop - first, stop)
-        later = torch.full((stop - first, stop), float("-inf"), dtype=scores.dtype, device=scores.device).triu(first + 1)
+        later = torch.full((stop - first, stop), float("-inf"), dtype=scores.dtype, device=scores.device).triu(
+            first + 1
+        )
         weights = torch.softmax(scores + later, dim=-1).view(batch, shared, group * (stop - first), stop)
         blocks.append(torch.matmul(weights, value[:, :, :stop]).view(batch, heads, stop - first, width))
     return torch.cat(blocks, dim=2).transpose(1, 2).contiguous(), None

@@ -204,7 +204,9 @@ def prepare(
             if on_files:
                 on_files(done)
     if not paths:
-        raise CorpusError(f"{', '.join(map(str, sources))}: no MIDI file found; give folders or archives with .mid files")
+        raise CorpusError(
+            f"{', '.join(map(str, sources))}: no MIDI file found; give folders or archives with .mid files"
+        )
     return _pack(output, paths, validation_share if not validation else 0.0, weights or {}, note_tokens)
 
 
@@ -259,11 +261,20 @@ def _pack(
         for first in range(0, len(members), SHARD):
             tokens += _write_shard(output / f"{split}-{first // SHARD:04d}.npz", members[first : first + SHARD])
             shards += 1
-    spec = {"format": 1, "vocabulary": Vocabulary(note_tokens).to_spec()}
-    _write_text(output / "corpus.json", json.dumps(spec, indent=1) + "\n")
     kept = Counter(str(row["split"]) for row in rows if not row["reason"])
     refused = Counter(str(row["reason"]).split(" of ")[0] for row in rows if row["reason"])
     notes = sum(int(str(row["notes"])) for row in rows if not row["reason"])
+    sources = Counter(str(row["source"]) for row in rows if not row["reason"] and float(str(row["weight"])) > 0)
+    spec = {
+        "format": 1,
+        "vocabulary": Vocabulary(note_tokens).to_spec(),
+        "songs": dict(kept),
+        "sources": dict(sources),  # songs that can be drawn
+        "refused": dict(refused.most_common()),
+        "notes": notes,
+        "tokens": tokens,
+    }
+    _write_text(output / "corpus.json", json.dumps(spec, indent=1) + "\n")
     return Report(dict(kept), dict(refused.most_common()), table, shards, notes, tokens)
 
 
@@ -288,8 +299,10 @@ def _write_shard(path: Path, members: list[tuple[Path, int, dict[str, object]]])
                 chunks = {chunk_path: {key: chunk[key] for key in chunk.files}}  # members come chunk by chunk
         for key in ARRAYS:
             columns[key].append(chunks[chunk_path][f"{number}.{key}"])
-    arrays = {key: np.concatenate([a.reshape(-1, *a.shape[2:]) if key == "lengths" else a for a in columns[key]])
-              for key in ARRAYS}
+    arrays = {
+        key: np.concatenate([a.reshape(-1, *a.shape[2:]) if key == "lengths" else a for a in columns[key]])
+        for key in ARRAYS
+    }
     arrays["song_bars"] = np.array([len(a) for a in columns["metres"]], dtype=np.int32)
     arrays["song_lanes"] = np.array([len(a) for a in columns["lanes"]], dtype=np.int32)
     arrays["song_tokens"] = np.array([len(a) for a in columns["tokens"]], dtype=np.int64)

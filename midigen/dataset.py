@@ -227,7 +227,11 @@ class Windows:
         place = self._place(song, random)
         if place is None:
             return None
-        task = str(random.choice([n for n, _ in mix.tasks], p=np.array([s for _, s in mix.tasks]) / sum(s for _, s in mix.tasks)))
+        task = str(
+            random.choice(
+                [n for n, _ in mix.tasks], p=np.array([s for _, s in mix.tasks]) / sum(s for _, s in mix.tasks)
+            )
+        )
         slides = task == "continue_" and random.random() < 0.5
         span = int(random.choice([4, 8, 16, 24, 32, 48, 64] if not slides else [16, 24, 32, 48, 64],
                                  p=[0.05, 0.15, 0.3, 0.2, 0.2, 0.05, 0.05] if not slides else None))  # fmt: skip
@@ -380,9 +384,7 @@ class Windows:
                 room -= int(per_bar[bar])
         return wanted if room >= 0 and (wanted == GIVEN).any() else None
 
-    def _semitones(
-        self, song: SongView, rows: list[int], first: int, stop: int, random: np.random.Generator
-    ) -> int:
+    def _semitones(self, song: SongView, rows: list[int], first: int, stop: int, random: np.random.Generator) -> int:
         """A transposition that keeps every note in its instrument's range; 0 where four draws find none."""
         for _ in range(4):
             semitones = int(random.integers(-5, 7))

@@ -39,7 +39,9 @@ def run_hashes(line: np.ndarray) -> np.ndarray:
 def sketch(grid: Grid) -> np.ndarray:
     """The :data:`SKETCH` smallest run hashes of all melodic lanes (bottom-k sketch, Broder 1997), ascending uint64."""
     starts = grid.bar_starts
-    found = [run_hashes(top_line(lane.notes, starts)) for lane in grid.lanes if lane.kind != "drums" and len(lane.notes)]
+    found = [
+        run_hashes(top_line(lane.notes, starts)) for lane in grid.lanes if lane.kind != "drums" and len(lane.notes)
+    ]
     return np.unique(np.concatenate(found))[:SKETCH] if found else np.zeros(0, dtype=np.uint64)
 
 

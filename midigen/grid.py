@@ -97,7 +97,9 @@ def to_grid(score: Score, kinds: tuple[str, ...] = tuple(INSTRUMENTS)) -> Grid:
         starts = np.concatenate([[starts[0] - bar_positions(metres[0])], starts]) + shift
         metres = [metres[0], *metres]
     lengths = np.diff(np.concatenate([starts, [starts[-1] + bar_positions(metres[-1])]]))
-    known = [METRES.index(m) if m in METRES and bar_positions(m) == n else -1 for m, n in zip(metres, lengths, strict=True)]
+    known = [
+        METRES.index(m) if m in METRES and bar_positions(m) == n else -1 for m, n in zip(metres, lengths, strict=True)
+    ]
     tempos = np.array([score.tempos[0].qpm] * len(starts), dtype=np.float32)
     for tempo in score.tempos:
         tempos[starts >= tempo.tick * scale - 6] = tempo.qpm

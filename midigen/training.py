@@ -39,8 +39,8 @@ class Plan:
     clock, so that the learning rate reaches its end inside the budget on any machine."""
 
     size: str = "mini"
-    optimizer: str = "adamw"
-    learning_rate: float = 2e-3
+    optimizer: str = "muon"
+    learning_rate: float = 3e-3
     final_share: float = 0.05  # of the learning rate, at the end
     warmup: float = 0.03  # share of the run
     schedule: str = "cosine"
@@ -245,7 +245,9 @@ def train(
     cells = Cells(corpus, "train")
     vocabulary = cells.vocabulary
     steps = Steps(Windows(cells, context, plan.seed, plan.mixture), plan.windows_a_step, plan.most_tokens)
-    judge = Steps(Windows(Cells(corpus, "validation"), context, 0, COMPOSE_ONLY), plan.validation_windows, plan.most_tokens)
+    judge = Steps(
+        Windows(Cells(corpus, "validation"), context, 0, COMPOSE_ONLY), plan.validation_windows, plan.most_tokens
+    )
     validation = judge[0]
 
     model = build_model(size, vocabulary.size, plan.seed).to(device)

@@ -22,6 +22,7 @@ SYMBOLIC = [
     "fingerprints",
     "tokenizers",
     "corpus",
+    "attention",
     "model",
     "checkpoint",
     "engines",

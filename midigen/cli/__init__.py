@@ -21,6 +21,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "compose": ("midigen.cli.compose", "compose a song: MIDI, stems, mix and picture"),
     "render": ("midigen.cli.render", "render any MIDI file to stems and a mix"),
     "mix": ("midigen.cli.mix", "mix stems again, without rendering"),
+    "prepare": ("midigen.cli.prepare", "read a corpus of MIDI files for training"),
+    "train": ("midigen.cli.train", "train a model on a prepared corpus"),
+    "pack": ("midigen.cli.pack", "make a trained model one that composes"),
     "soundfonts": ("midigen.cli.soundfonts", "list the SoundFonts found, and where they are looked for"),
 }
 

@@ -38,7 +38,10 @@ class OnnxEngine:
         self._cache = {
             f"{what}.{layer}": np.zeros(shape, np.float32) for layer in range(size.layers) for what in ("key", "value")
         }
-        self._step = _Run(self, length=1, rows=1)
+        self._step = self._run(length=1, rows=1)
+
+    def _run(self, length: int, rows: int) -> _Run:
+        return _Run(self._session, self._cache, length, rows, self.vocabulary_size)
 
     @property
     def vocabulary_size(self) -> int:
@@ -54,15 +57,22 @@ class OnnxEngine:
 
     def feed(self, ids: np.ndarray) -> np.ndarray:
         ids = check_ids(ids, self.vocabulary_size, self._position, self.context)
-        while len(ids) > 1:
-            piece, ids = ids[:PIECE], ids[PIECE:]
-            logits = _Run(self, len(piece), 1)(piece)
-        return self._step(ids)[0].copy() if len(ids) else logits[0]
+        if len(ids) == 1:
+            return self._advance(self._step, ids)[0].copy()
+        for start in range(0, len(ids), PIECE):
+            piece = ids[start : start + PIECE]
+            logits = self._advance(self._run(len(piece), rows=1), piece)
+        return logits[0]
 
     def feed_all(self, ids: np.ndarray) -> np.ndarray:
         ids = check_ids(ids, self.vocabulary_size, self._position, self.context)
         pieces = [ids[start : start + PIECE] for start in range(0, len(ids), PIECE)]
-        return np.concatenate([_Run(self, len(piece), len(piece))(piece) for piece in pieces])
+        return np.concatenate([self._advance(self._run(len(piece), len(piece)), piece) for piece in pieces])
+
+    def _advance(self, run: _Run, ids: np.ndarray) -> np.ndarray:
+        logits = run(ids, self._position)
+        self._position += len(ids)
+        return logits
 
     def rewind(self, position: int) -> None:
         self._position = check_rewind(position, self._position)
@@ -79,20 +89,28 @@ class OnnxEngine:
 class _Run:
     """The graph's inputs and outputs bound to arrays, for ``length`` ids and the logits of the last ``rows``."""
 
-    def __init__(self, take: OnnxEngine, length: int, rows: int) -> None:
-        self._take = take
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        cache: dict[str, np.ndarray],
+        length: int,
+        rows: int,
+        vocabulary_size: int,
+    ) -> None:
+        self._session = session
+        self._cache = cache  # the binding knows addresses only; this keeps what is there
         self._ids = np.zeros((1, length), np.int64)
         self._last_position = np.zeros(1, np.int32)
         self._total_length = np.zeros(1, np.int32)
-        self._first_row = np.array([length - rows])
-        self._logits = np.empty((1, rows, take.vocabulary_size), np.float32)
-        self._binding = take._session.io_binding()
+        self._first_row = np.array([length - rows], np.int64)
+        self._logits = np.empty((1, rows, vocabulary_size), np.float32)
+        self._binding = session.io_binding()
         self._bind("ids", self._ids)
         self._bind("last_position", self._last_position)
         self._bind("total_length", self._total_length)
         self._bind("first_row", self._first_row)
         self._bind("logits", self._logits, output=True)
-        for name, buffer in take._cache.items():
+        for name, buffer in cache.items():
             self._bind(f"past_{name}", buffer)
             self._bind(f"present_{name}", buffer, output=True)
 
@@ -100,14 +118,15 @@ class _Run:
         bind = self._binding.bind_output if output else self._binding.bind_input
         bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
 
-    def __call__(self, ids: np.ndarray) -> np.ndarray:
-        """Feed ``ids`` (length,) to the take; returns float32 (rows, vocabulary_size) that the next call overwrites."""
-        position = self._take._position + len(ids)
+    def __call__(self, ids: np.ndarray, position: int) -> np.ndarray:
+        """Feed ``ids`` (length,) after ``position`` tokens.
+
+        Returns float32 (rows, vocabulary_size) that the next call of the same run overwrites.
+        """
         self._ids[0] = ids
-        self._last_position[0] = position - 1
-        self._total_length[0] = position
-        self._take._session.run_with_iobinding(self._binding)
-        self._take._position = position
+        self._last_position[0] = position + len(ids) - 1
+        self._total_length[0] = position + len(ids)
+        self._session.run_with_iobinding(self._binding)
         return self._logits[0]
 
 

@@ -137,7 +137,11 @@ class Band(MusicTokenizer):
             "Touch": {"Pitch"}, "DrumVelocity": {"Drum"}, "Pitch": note, "Drum": note,
         }  # fmt: skip
         if "velocity" in self.lanes_vocabulary.sizes:
-            graph |= {"Velocity": {"Duration"}, "Duration": {"Pitch"}, "Position": {"Velocity", "DrumVelocity", "Chord"}}
+            graph |= {
+                "Velocity": {"Duration"},
+                "Duration": {"Pitch"},
+                "Position": {"Velocity", "DrumVelocity", "Chord"},
+            }
             del graph["Touch"]
         return graph
 
@@ -154,5 +158,3 @@ def _window_starts(metres: np.ndarray) -> list[int]:
 
 def _fields(score: Score) -> dict[str, Any]:
     return {name: getattr(score, name) for name in score.__dataclass_fields__}
-
-

@@ -60,7 +60,9 @@ def read_notes(ids: np.ndarray, kind: str, vocabulary: Vocabulary) -> np.ndarray
         where = np.maximum.accumulate(np.where(inside, np.arange(len(ids)), 0))
         return ids[where][notes] - v.first[name]
 
-    block, low, high = ("drum", LOWEST_DRUM, HIGHEST_DRUM) if kind == "drums" else ("pitch", LOWEST_PITCH, HIGHEST_PITCH)
+    block, low, high = (
+        ("drum", LOWEST_DRUM, HIGHEST_DRUM) if kind == "drums" else ("pitch", LOWEST_PITCH, HIGHEST_PITCH)
+    )
     value = ids[notes] - v.first[block]
     if v.note_tokens == "joined":
         position, value = value // (high - low + 1), value % (high - low + 1)

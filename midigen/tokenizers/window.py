@@ -67,7 +67,9 @@ class Window:
         return int(self.status.shape[1])
 
 
-def measure(cells: Sequence[np.ndarray], kind: str, vocabulary: Vocabulary) -> tuple[int | None, int | None, int | None]:
+def measure(
+    cells: Sequence[np.ndarray], kind: str, vocabulary: Vocabulary
+) -> tuple[int | None, int | None, int | None]:
     """Density, polyphony and register bins of a part's cells; ``None`` where there is nothing to measure."""
     ids = np.concatenate(cells).astype(np.int64) if cells else np.zeros(0, dtype=np.int64)
     notes = int(vocabulary.ends_note[ids].sum())
@@ -174,7 +176,6 @@ def arrange(window: Window, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndar
     learn[prompt:] = True
     learn[chosen] = True
     return ids, learn, np.concatenate(owners)
-
 
 
 def read_windows(ids: Sequence[int], vocabulary: Vocabulary) -> list[Window]:

@@ -1,0 +1,42 @@
+"""``midigen pack``"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from midigen.cli.values import whole
+from midigen.errors import BadFile
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="the folder of a training run")
+    parser.add_argument("--corpus", metavar="CORPUS", required=True, help="the prepared corpus it was trained on")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", default=None,
+        help="the checkpoint to write (default: midigen's own, replaced: what compose uses from then on)",
+    )  # fmt: skip
+    parser.add_argument("--name", default="midigen", help="what the model card calls it (default: midigen)")
+    parser.add_argument("--about", metavar="FILE", default=None, help="Markdown for the card: data and rights")
+    parser.add_argument("--windows", metavar="N", type=whole, default=200, help="to measure the loss on (default: 200)")
+    parser.add_argument("--threads", metavar="N", type=whole, default=None, help="CPU threads")
+
+
+def run(args: argparse.Namespace) -> int:
+    from midigen.checkpoint import default_checkpoint_path
+    from midigen.packing import pack
+
+    about = ""
+    if args.about:
+        try:
+            about = Path(args.about).read_text(encoding="utf-8")
+        except OSError as error:
+            raise BadFile(f"{args.about}: cannot be read ({error.strerror}); give a Markdown file") from None
+    output = args.output or default_checkpoint_path()
+    losses = pack(
+        args.run, output, args.corpus, name=args.name, about=about, windows=args.windows, threads=args.threads
+    )
+    for kind, values in losses.items():
+        print(f"{kind}: {values['per_note']:.4f} nats a note on validation songs")
+    print(f"Checkpoint: {output}")
+    return 0

@@ -1,0 +1,116 @@
+"""From a training run to a checkpoint that composes: weights on the 8-bit grid, measured again, with a model card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from midigen.attention import use_blocks
+from midigen.checkpoint import open_checkpoint, save_checkpoint
+from midigen.dataset import COMPOSE_ONLY, Cells, Steps, Windows
+from midigen.errors import TrainingError
+from midigen.model import build_model, load_state, size_named
+from midigen.training import evaluate_loss
+
+
+def pack(
+    run: str | Path,
+    output: str | Path,
+    corpus: str | Path,
+    *,
+    name: str = "midigen",
+    about: str = "",
+    windows: int = 200,
+    threads: int | None = None,
+) -> dict[str, dict[str, float]]:
+    """Write the best weights of ``run`` as a checkpoint folder ``output``; returns the validation losses.
+
+    The loss a note is measured on ``windows`` validation windows of ``corpus``, in float32, before and after the
+    weights are put on the grid: what is reported is what is shipped. ``about`` is Markdown for the model card on where
+    the training songs come from and what may be done with them. Raises :class:`TrainingError`.
+    """
+    import torch
+    from safetensors.numpy import load_file
+
+    run = Path(run)
+    try:
+        weights = load_file(run / "best.safetensors")
+        best, plan = (json.loads((run / f"{name}.json").read_text()) for name in ("best", "plan"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"{run}: not a run with weights to pack ({error}); train until the first validation"
+        ) from None
+    if threads:
+        torch.set_num_threads(threads)
+    size = size_named(plan["size"])
+    cells = Cells(corpus, "validation")
+    vocabulary = cells.vocabulary
+    if vocabulary.to_spec() != best["vocabulary"]:
+        raise TrainingError(f"{corpus}: its tokens are not those of {run}; give the corpus that it was trained on")
+    facts = json.loads((Path(corpus) / "corpus.json").read_text())
+    context = min(plan["context"] or size.context, size.context)
+    validation = Steps(Windows(cells, context, 0, COMPOSE_ONLY), windows, plan["most_tokens"])[0]
+    model = build_model(size, vocabulary.size, 0)
+    use_blocks(model)
+    load_state(model, weights)
+    losses = {"float32": evaluate_loss(model, validation, vocabulary)}
+    provenance: dict[str, Any] = {
+        "name": name,
+        "corpus": {key: facts[key] for key in ("songs", "sources", "notes", "tokens") if key in facts},
+        "plan": plan,
+        "steps": best["step"],
+        "tokens_learned": best["tokens"],
+        "seconds": best["seconds"],
+        "validation_windows": windows,
+    }
+    save_checkpoint(output, weights, size, vocabulary.to_spec(), provenance)
+    load_state(model, open_checkpoint(output).weights())
+    losses["int8 grid"] = evaluate_loss(model, validation, vocabulary)
+    provenance["validation"] = {kind: {k: round(v, 4) for k, v in values.items()} for kind, values in losses.items()}
+    card = model_card(provenance, best["parameters"], about)
+    save_checkpoint(output, weights, size, vocabulary.to_spec(), provenance, card)
+    return losses
+
+
+def model_card(provenance: dict[str, Any], parameters: int, about: str) -> str:
+    """The checkpoint's README, in Markdown."""
+    plan, corpus, losses = provenance["plan"], provenance["corpus"], provenance["validation"]
+    songs = ", ".join(f"{count:,} {split}" for split, count in corpus.get("songs", {}).items())
+    sources = ", ".join(f"{name} ({count:,} songs)" for name, count in corpus.get("sources", {}).items())
+    rows = ["| | " + " | ".join(losses) + " |", "|---|" + "--:|" * len(losses)]
+    names = {"loss": "nats a token", "per_note": "**nats a note, everything counted**"}
+    for key in losses["int8 grid"]:
+        label = names.get(key, key.removeprefix("per_note.") + ", nats a note")
+        rows.append(f"| {label} | " + " | ".join(f"{values[key]:.3f}" for values in losses.values()) + " |")
+    return f"""# Model card: {provenance["name"]}
+
+A decoder-only transformer (LLaMA style, size "{plan["size"]}", {parameters:,} parameters) that writes multi-track music
+as tokens: form, harmony, and parts for piano, guitar, bass and drums, bar by bar. It is one file of 8-bit weights with
+one scale a row; every engine computes with the same numbers.
+
+## Trained on
+
+{songs}; sources: {sources or "see the corpus"}. {corpus.get("notes", 0):,} notes, {corpus.get("tokens", 0):,} tokens.
+
+{about.strip() or "Nothing was said about the rights in these songs."}
+
+## Compute
+
+{provenance["steps"]:,} steps, {provenance["tokens_learned"]:,} tokens learned from, {provenance["seconds"] / 60:.0f}
+minutes. Optimiser {plan["optimizer"]}, learning rate {plan["learning_rate"]}, {plan["schedule"]} schedule,
+{plan["precision"]}, context {plan["context"] or "as the size"}, seed {plan["seed"]}.
+
+## Validation loss
+
+On {provenance["validation_windows"]} windows of validation songs, everything to be composed (nothing given). Of every
+part its own tokens over its own notes; of harmony, form and structure over all notes.
+
+{chr(10).join(rows)}
+
+## For what, and for what not
+
+For sketching, composing and studying accompaniment for a small band. Not for imitating a named artist, and not a
+judge of what music is good. It knows Western popular styles from sequenced files best, metres of two, three and four
+quarters and 6/8, and no lyrics. It can come close to songs it has learned from: compare before you publish.
+"""
