@@ -2,10 +2,10 @@
 
     python benchmarks/engines.py [SIZE | CHECKPOINT ...] [--steps 20] [--longest 2000] [--vocabulary 1000]
 
-It prints a Markdown table for each. A size by name gets random weights, which run as fast as trained ones. All run on one
-thread. At each of several lengths of
-the past every engine makes a few tokens in turn, so that whatever else the machine does falls on all of them alike;
-the figures are medians over all those tokens, sampling included. "Reading" is how fast a given past is taken in.
+It prints a Markdown table for each. A size by name gets random weights, which run as fast as trained ones. Everything
+runs on one thread. At each of several lengths of the past every engine makes a few tokens in turn, so that whatever
+else the machine does falls on all of them alike; the figures are medians over all those tokens, sampling included.
+"Reading" is how fast a given past is taken in.
 """
 
 from __future__ import annotations

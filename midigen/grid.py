@@ -1,8 +1,8 @@
 """A score on the model's grid: bars, twelve positions a quarter, one lane a part.
 
 This is where free timing becomes notation: onsets are rounded to the grid, the sustain pedal becomes longer notes,
-parts are gathered into lanes (``piano``, ``piano 2``, ``guitar`` ...), and a bar line that stands a quarter too early or
-too late is put right.
+parts are gathered into lanes (``piano``, ``piano 2``, ``guitar`` ...), and a bar line that stands a quarter too early
+or too late is put right.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from midigen.score import Part, Score, sustained
 
 POSITIONS_PER_QUARTER = 12  # sixteenths and eighth triplets
 VELOCITY_BINS = 32
-# Durations that can be written, in positions: every one up to a quarter and a half, then musical steps to four bars of 4/4.
+# Durations that can be written, in positions: every one up to a quarter, then musical steps to four bars of 4/4.
 DURATIONS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 21, 24, 30, 36, 42, 48, 60, 72, 96, 144, 192])
 METRES = ("4/4", "3/4", "2/4", "6/8", "12/8", "5/4", "6/4", "9/8", "7/8", "3/8")
 LONGEST_BAR = 72  # positions in 12/8 and 6/4

@@ -22,7 +22,6 @@ from midigen.score import KEY_NAMES, Bend, Control, Key, Metre, Note, Part, Scor
 if TYPE_CHECKING:
     import mido
     import pretty_midi
-    import symusic
 
 LONGEST_TICKS = 2**31 - 1
 BANK_SELECT = (0, 32)  # the controllers that choose a bank: the first counts 128 banks, the second one
@@ -48,7 +47,7 @@ def read_midi(source: str | Path | bytes, name: str = "") -> Score:
     return from_symusic(_parse(data, label), label)
 
 
-def _parse(data: bytes, label: str):
+def _parse(data: bytes, label: str) -> Any:
     import symusic  # 0.15 s: only when a file is read
 
     if data[:4] == b"RIFF" and data[8:12] == b"RMID":
@@ -61,7 +60,7 @@ def _parse(data: bytes, label: str):
     if data[12] & 0x80:
         raise BadFile(f"{label}: its time is counted in film frames (SMPTE), not in beats; export it in ticks")
     try:
-        score: Any = symusic.Score.from_midi(data)
+        score = symusic.Score.from_midi(data)
     except Exception as error:  # symusic raises RuntimeError and ValueError with long texts of its own
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise BadFile(f"{label}: broken MIDI file ({reason}); export it again from its source") from None
@@ -75,7 +74,7 @@ def _key(tick: int, sharps: int, minor: int) -> Key:
     return Key(tick, (tonic + 9) % 12 if minor else tonic, "minor" if minor else "major")
 
 
-def from_symusic(raw: symusic.Score, label: str = "score") -> Score:
+def from_symusic(raw: Any, label: str = "score") -> Score:
     """A :class:`Score` from a ``symusic.Score`` in ticks; ``label`` names it in messages and as the title."""
     parts = []
     lyrics: list[Text] = []
@@ -213,13 +212,11 @@ def write_midi(score: Score, path: str | Path) -> Path:
     return path
 
 
-def to_symusic(score: Score) -> symusic.Score:
+def to_symusic(score: Score) -> Any:
     """The score as a ``symusic.Score`` in ticks, which is what miditok reads."""
     import symusic
 
-    buffer = io.BytesIO()
-    to_mido(score).save(file=buffer)
-    return symusic.Score.from_midi(buffer.getvalue())
+    return symusic.Score.from_midi(midi_bytes(score))
 
 
 def to_pretty_midi(score: Score) -> pretty_midi.PrettyMIDI:

@@ -80,7 +80,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from midigen.tokenizers.vocabulary import Vocabulary
 
     vocabulary = Vocabulary()
-    size = Size(d_model=32, layers=1, heads=2, kv_heads=1, d_ff=64, context=4096, head_dim=16)
+    size = Size(d_model=32, layers=1, heads=2, kv_heads=1, d_ff=64, context=16384, head_dim=16)
     dice = np.random.default_rng(0)
     state = {
         name: (np.ones(shape) if len(shape) == 1 else dice.normal(0, 0.05, shape)).astype(np.float32)

@@ -274,7 +274,7 @@ def run_apart(words: list[str], place: Path, before: str = "") -> subprocess.Pop
 def test_stopped_in_the_middle_nothing_is_left(
     sent: signal.Signals, code: int, seconds: float, tmp_path: Path, tiny_model: Path
 ) -> None:
-    words = ["compose", "--bars", "512", "--model", str(tiny_model), *FONT, "-o", "a/song"]
+    words = ["compose", "--bars", "512", "--seed", "1", "--model", str(tiny_model), *FONT, "-o", "a/song"]
     with run_apart(words, tmp_path) as process:
         deadline = time.monotonic() + 30
         while not list(tmp_path.glob("a/.song*")) and time.monotonic() < deadline:

@@ -23,6 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weight", metavar="NAME=W", type=part_and_text, action="append", default=[],
         help="how often songs of a source, or of a file name's beginning before __, are drawn (1 is usual, 0 never)",
     )  # fmt: skip
+    parser.add_argument(
+        "--note-tokens", metavar="NAME", default="running",
+        help="how notes are spelled: running, pair, or (to measure only) attribute, joined (default: running)",
+    )  # fmt: skip
     parser.add_argument("--jobs", metavar="N", type=whole, default=None, help="processes (default: one a core)")
 
 
@@ -37,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     with tqdm(unit=" files", disable=None, leave=False, file=sys.stderr) as bar:
         report = prepare(
             args.sources, args.output, validation=args.validation, validation_share=args.validation_share,
-            weights=weights, jobs=args.jobs, on_files=lambda done: bar.update(done - bar.n),
+            weights=weights, note_tokens=args.note_tokens, jobs=args.jobs, on_files=lambda done: bar.update(done - bar.n),
         )  # fmt: skip
     files = sum(report.kept.values()) + sum(report.refused.values())
     minutes = max((time.monotonic() - began) / 60, 1e-9)

@@ -125,9 +125,7 @@ class _Builder:
         self.add(operator, inputs, [output], domain, **attributes)
         return output
 
-    def add(
-        self, operator: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: Any
-    ) -> None:
+    def add(self, operator: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: Any) -> None:
         from onnx import helper
 
         self.nodes.append(

@@ -50,7 +50,7 @@ def _changed(values: np.ndarray) -> np.ndarray:
 
 
 def read_notes(ids: np.ndarray, kind: str, vocabulary: Vocabulary) -> np.ndarray:
-    """The notes of one or more cells spelled one after the other: ``(n, 4)`` position, duration, pitch, velocity bin."""
+    """The notes of cells spelled one after the other: ``(n, 4)`` position, duration, pitch, velocity bin."""
     v = vocabulary
     ids = np.asarray(ids, dtype=np.int64)
     notes = np.flatnonzero(v.ends_note[ids])

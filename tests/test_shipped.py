@@ -1,0 +1,129 @@
+"""The checkpoint that ships: that it is whole, says what it is, and computes alike in every engine and mode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from midigen.checkpoint import Checkpoint, default_checkpoint_path, open_checkpoint
+from midigen.composition import compose_score
+from midigen.engines import open_engine
+from midigen.grid import to_grid
+from midigen.midi import read_midi
+from midigen.prompt import Prompt
+from midigen.score import Score
+from midigen.tokenizers.encoding import encode
+from midigen.tokenizers.spelling import spell_form
+from midigen.tokenizers.vocabulary import LANES, Vocabulary
+from midigen.tokenizers.window import FIRST_PART, FORM, MISSING, PartHeader, Window, arrange
+
+VALIDATION = Path(__file__).parents[2] / "shared" / "corpus" / "band-val.tar.xz"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Checkpoint:
+    return open_checkpoint()
+
+
+@pytest.fixture(scope="module")
+def vocabulary(shipped: Checkpoint) -> Vocabulary:
+    return Vocabulary.from_spec(shipped.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def piece() -> Score:
+    return compose_score(Prompt(bars=8, seed=11, metre="4/4"), mode="exact")
+
+
+def as_sequence(score: Score, vocabulary: Vocabulary, bars: int = 8) -> np.ndarray:
+    """The first ``bars`` of a score as the sequence of a window that is all to be composed."""
+    grid = to_grid(score)
+    song = encode(grid, vocabulary)
+    bars = min(bars, grid.bars)
+    starts = np.concatenate([[0], np.cumsum(song.lengths.astype(np.int64).ravel())])
+    lanes = [LANES[i] for i in song.lanes]
+    cells = [[np.zeros(0, dtype=np.uint16)] * bars]
+    for row in range(len(lanes) + 1):
+        at = row * grid.bars
+        cells.append([song.tokens[starts[at + bar] : starts[at + bar + 1]] for bar in range(bars)])
+    present = np.ones(bars, dtype=bool)
+    cells[FORM] = [
+        np.array([spell_form(song.similarity[b] / 100, present, b, vocabulary)], dtype=np.uint16) for b in range(bars)
+    ]
+    window = Window(
+        parts=[PartHeader(kind, slot) for kind, slot in lanes],
+        cells=cells,
+        status=np.full((FIRST_PART + len(lanes), bars), MISSING, dtype=np.int8),
+        left=grid.bars - 1 - np.arange(bars),
+        metre=int(song.metres[0]),
+    )
+    return arrange(window, vocabulary)[0].astype(np.int64)
+
+
+def nats(shipped: Checkpoint, ids: np.ndarray, engine: str, mode: str) -> float:
+    """The loss of ``ids`` after the first, in nats, token by token as composing does it (short prefill, then steps)."""
+    player = open_engine(shipped, engine, mode)
+    logits = [player.feed_all(ids[:16])]
+    logits += [player.feed(ids[i : i + 1])[None] for i in range(16, len(ids) - 1)]
+    table = np.concatenate(logits).astype(np.float64)
+    table -= table.max(axis=1, keepdims=True)
+    table -= np.log(np.exp(table).sum(axis=1, keepdims=True))
+    return float(-table[np.arange(len(ids) - 1), ids[1:]].sum())
+
+
+def test_is_small_and_says_what_it_is(shipped: Checkpoint) -> None:
+    folder = default_checkpoint_path()
+    assert sum(path.stat().st_size for path in folder.rglob("*")) < 30e6
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for heading in ("## Trained on", "## Compute", "## Validation loss", "## For what, and for what not"):
+        assert heading in card
+    assert "Rights" in card
+    assert f"{shipped.provenance['validation']['int8 grid']['per_note']:.3f}" in card
+
+
+def test_the_grid_costs_next_to_nothing(shipped: Checkpoint) -> None:
+    losses = shipped.provenance["validation"]
+    assert losses["int8 grid"]["per_note"] == pytest.approx(losses["float32"]["per_note"], rel=0.005)
+
+
+def test_it_has_learned(shipped: Checkpoint) -> None:
+    # A model that knows only how often each token occurs stands at about 5.5 nats a token.
+    assert shipped.provenance["validation"]["int8 grid"]["loss"] < 3.5
+
+
+def test_exact_logits_are_those_of_torch(shipped: Checkpoint, piece: Score, vocabulary: Vocabulary) -> None:
+    pytest.importorskip("torch")
+    ids = as_sequence(piece, vocabulary)[:600]
+    onnx = open_engine(shipped, "onnx", "exact").feed_all(ids)
+    torch = open_engine(shipped, "torch", "exact").feed_all(ids)
+    assert np.abs(onnx - torch).max() < 1e-3
+
+
+def test_fast_loses_less_than_half_a_percent_on_its_own_music(
+    shipped: Checkpoint, piece: Score, vocabulary: Vocabulary
+) -> None:
+    ids = as_sequence(piece, vocabulary)[:800]
+    assert nats(shipped, ids, "onnx", "fast") == pytest.approx(nats(shipped, ids, "onnx", "exact"), rel=0.005)
+
+
+@pytest.mark.skipif(not VALIDATION.is_file(), reason="the validation songs are not here")
+def test_fast_loses_less_than_half_a_percent_on_real_songs(shipped: Checkpoint, vocabulary: Vocabulary) -> None:
+    import tarfile
+
+    exact = fast = 0.0
+    with tarfile.open(VALIDATION, "r|*") as archive:
+        songs = (archive.extractfile(m) for m in archive if m.isfile())
+        for number, file in enumerate(songs):
+            if number % 12 or file is None:
+                continue
+            ids = as_sequence(read_midi(file.read(), f"song {number}"), vocabulary, bars=6)[:500]
+            exact += nats(shipped, ids, "onnx", "exact")
+            fast += nats(shipped, ids, "onnx", "fast")
+    assert fast == pytest.approx(exact, rel=0.005)
+
+
+def test_the_notes_do_not_depend_on_the_number_of_threads() -> None:
+    one, two = (compose_score(Prompt(bars=4, seed=5), threads=threads) for threads in (1, 2))
+    assert one == two
