@@ -16,6 +16,7 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -183,7 +184,7 @@ def prepare(
     paths: list[tuple[Path, str]] = []
     done = 0
     # A fresh interpreter each: forking a process whose libraries run threads may hang.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         running: deque[tuple[Future[int], int]] = deque()
         for split, chunk in _chunked(sources, validation):
             mark = hashlib.sha256(note_tokens.encode())
@@ -208,6 +209,22 @@ def prepare(
             f"{', '.join(map(str, sources))}: no MIDI file found; give folders or archives with .mid files"
         )
     return _pack(output, paths, validation_share if not validation else 0.0, weights or {}, note_tokens)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Tell numpy in processes started meanwhile to use one thread: several pools of threads only wait for each other."""
+    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _chunked(
