@@ -213,7 +213,7 @@ def prepare(
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Tell numpy in processes started meanwhile to use one thread: several pools of threads only wait for each other."""
+    """Tell numpy in processes started meanwhile to use one thread: pools of threads would wait for each other."""
     names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))
