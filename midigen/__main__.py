@@ -7,18 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-INTERRUPTED, UNEXPECTED, TERMINATED = 130, 1, 143
+INTERRUPTED, UNEXPECTED = 130, 1
 TRACEBACK = "MIDIGEN_TRACEBACK"  # set in the environment, it shows where an error came from
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. ``argv`` is what follows the program's name."""
-    try:
-        import signal
-
-        signal.signal(signal.SIGTERM, _terminated)  # so that half-written folders are cleared away then, too
-    except ValueError:  # not the main thread: whoever runs us keeps their own handlers
-        pass
     try:
         from midigen.cli import run
 
@@ -54,10 +48,6 @@ def _say(message: str, code: int) -> int:
     with contextlib.suppress(OSError):  # nobody may listen
         print(f"midigen: {' '.join(message.split())}", file=sys.stderr, flush=True)
     return code
-
-
-def _terminated(*_: object) -> None:
-    raise SystemExit(TERMINATED)
 
 
 if __name__ == "__main__":

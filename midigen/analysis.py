@@ -34,6 +34,14 @@ def estimate_key(chroma: np.ndarray) -> tuple[int, str]:
     return best % 12, "major" if best < 12 else "minor"
 
 
+HOME = {"major": 0, "minor": 9}  # the tonics that a model may learn all music in: no accidentals in either
+
+
+def home_shift(tonic: int, mode: str) -> int:
+    """Semitones (-5..6) from a key to :data:`HOME`: to C major or A minor, the nearer way."""
+    return (HOME[mode] - tonic + 5) % 12 - 5
+
+
 # Quality: chord tones above the root, and how much rarer than a plain triad it must be heard to be.
 QUALITIES: dict[str, tuple[tuple[int, ...], float]] = {
     "": ((0, 4, 7), 0.0),

@@ -6,13 +6,15 @@ cells are drawn under the grammar, and the next window is given the last bars an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from midigen.analysis import FORM_DISTANCES, beat_length
+from midigen.analysis import FORM_DISTANCES, HOME, beat_length, home_shift
 from midigen.checkpoint import open_checkpoint
 from midigen.engines import Engine, open_engine
 from midigen.errors import CheckpointError
@@ -55,11 +57,23 @@ class Piece:
     parts: list[PartHeader]
     metre: int
     tempo: int
-    key: int
+    key: int  # as the model writes it; the piece sounds ``shift`` semitones higher
+    shift: int = 0
     cells: list[list[np.ndarray | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.cells = [[None] * self.bars for _ in range(FIRST_PART + len(self.parts))]
+
+    def cell(self, row: int, bar: int) -> np.ndarray:
+        """The ids of a cell that is written."""
+        cell = self.cells[row][bar]
+        if cell is None:
+            raise ValueError(f"cell {row}, {bar} is not written yet")
+        return cell
+
+    def tokens(self, bar: int) -> int:
+        """How many tokens a written bar takes in a window: its cells, and what opens them and it."""
+        return 3 + len(self.parts) + sum(len(self.cell(row, bar)) for row in range(len(self.cells)))
 
     def written(self) -> int:
         """The number of bars, from the first, whose every cell is there."""
@@ -90,11 +104,12 @@ def compose_score(
     prompt = prompt.with_seed()
     random = np.random.Generator(np.random.PCG64(prompt.seed))
     sampling = Sampling(prompt.temperature, prompt.top_p)
-    piece = _settle(prompt, player, vocabulary, sampling, random)
+    piece = _settle(prompt, player, vocabulary, opened.tokenizer, sampling, random)
     while piece.written() < piece.bars:
         _write_window(piece, player, vocabulary, sampling, random, on_bar)
-    score = read_piece(piece.parts, piece.cells, METRES[piece.metre], vocabulary, names=prompt.part_names)
-    tonic, mode = piece.key % 12, "minor" if piece.key >= 12 else "major"
+    cells = [[moved(cell, row, piece, vocabulary) for cell in piece.cells[row]] for row in range(len(piece.cells))]
+    score = read_piece(piece.parts, cells, METRES[piece.metre], vocabulary, names=prompt.part_names)
+    tonic, mode = (piece.key + piece.shift) % 12, "minor" if piece.key >= 12 else "major"
     return replace(
         score,
         tempos=(Tempo(0, prompt.tempo_qpm or float(tempo_of(piece.tempo))),),
@@ -103,16 +118,34 @@ def compose_score(
     )
 
 
+def moved(cell: np.ndarray | None, row: int, piece: Piece, vocabulary: Vocabulary) -> np.ndarray | None:
+    """A cell of ``piece``, from the key it was written in to the one it sounds in."""
+    if cell is None or not piece.shift:
+        return cell
+    kind = piece.parts[row - FIRST_PART].kind if row >= FIRST_PART else ""
+    return vocabulary.transposition(piece.shift, kind)[cell.astype(np.int64)]
+
+
 def _settle(
-    prompt: Prompt, engine: Engine, vocabulary: Vocabulary, sampling: Sampling, random: np.random.Generator
+    prompt: Prompt,
+    engine: Engine,
+    vocabulary: Vocabulary,
+    tokenizer: Mapping[str, Any],
+    sampling: Sampling,
+    random: np.random.Generator,
 ) -> Piece:
-    """Read the header's open values off the model, one after the other, each knowing those before it."""
+    """Read the header's open values off the model, one after the other, each knowing those before it.
+
+    A model that learned all music in C major or A minor (``tokenizer["transpose"] == "key"``) chooses between those
+    two; which key they stand for is drawn by how often songs are in it.
+    """
     v = vocabulary
     asked_metre = METRES.index(prompt.metre) if prompt.metre else None
+    at_home = tokenizer.get("transpose") == "key"
+    asked = parse_key(prompt.key) if prompt.key else None
     key = None
-    if prompt.key:
-        tonic, mode = parse_key(prompt.key)
-        key = tonic + (12 if mode == "minor" else 0)
+    if asked:
+        key = (HOME[asked[1]] if at_home else asked[0]) + (12 if asked[1] == "minor" else 0)
     tempo = tempo_bin(prompt.tempo_qpm) if prompt.tempo_qpm else None
     fed = [START]
 
@@ -129,7 +162,15 @@ def _settle(
 
     metre = settle("metre", asked_metre, [METRES.index(m) for m in ASKABLE_METRES])
     tempo = settle("tempo", tempo, list(range(3, v.sizes["tempo"] - 3)))
-    key = settle("key", key, list(range(24)))
+    homes = [HOME["major"], HOME["minor"] + 12]
+    key = settle("key", key, homes if at_home else list(range(24)))
+    shift = 0
+    if at_home:
+        mode = "minor" if key >= 12 else "major"
+        if asked is None:
+            shares = np.array(tokenizer["keys"])[12 * (key // 12) : 12 * (key // 12) + 12]
+            asked = int(random.choice(12, p=shares / shares.sum())), mode
+        shift = -home_shift(*asked)
     window = min(prompt.bars, FIRST_FILL)
     fed += [v.id("opening", 1), v.id("bars", window - 1), v.form_lane, v.harmony_lane]
     parts: list[PartHeader] = []
@@ -143,7 +184,7 @@ def _settle(
             program = settle("program", None, list(INSTRUMENTS[kind].programs))
             parts.append(PartHeader(kind, slot, program))
         fed += [UNSET] * 3  # density, polyphony, register
-    return Piece(prompt.bars, parts, metre, tempo, key)
+    return Piece(prompt.bars, parts, metre, tempo, key, shift)
 
 
 def _empty(parts: list[PartHeader], bars: int) -> Window:
@@ -170,18 +211,19 @@ def _layout(piece: Piece, context: int, vocabulary: Vocabulary) -> tuple[Window,
     window.status[:, done - first :] = MISSING
     if not done:
         return window, first
-    sizes = [3 + len(piece.parts) + sum(len(row[b]) for row in piece.cells) for b in range(done)]  # type: ignore[arg-type]
+    sizes = [piece.tokens(bar) for bar in range(done)]
     # Given again: the last bars, then the bars that those follow (they will be followed again), then earlier ones.
     room = context - 16 - 5 * len(piece.parts) - int(max(sizes[-RECENT:]) * ROOM_FOR_A_BAR * min(fill, NEXT_FILL))
     recent = list(range(done - 1, max(done - 1 - RECENT, first - 1), -1))
-    followed = [b - d for b in recent for d, _ in [read_form(int(piece.cells[FORM][b][0]), vocabulary)] if d]  # type: ignore[index]
+    distances = [read_form(int(piece.cell(FORM, bar)[0]), vocabulary)[0] for bar in recent]
+    followed = [bar - distance for bar, distance in zip(recent, distances, strict=True) if distance]
     ahead = [b - d for d in FORM_DISTANCES for b in range(done, done + fill) if d >= NEXT_FILL]
     for number, bar in enumerate(dict.fromkeys(recent + followed + ahead + list(range(done - 1, first - 1, -1)))):
         if first <= bar < done and (room >= sizes[bar] or number == 0):
             room -= sizes[bar]
             window.status[:, bar - first] = GIVEN
             for row in range(window.status.shape[0]):
-                window.cells[row][bar - first] = piece.cells[row][bar]  # type: ignore[assignment]
+                window.cells[row][bar - first] = piece.cell(row, bar)
     return window, first
 
 
@@ -214,7 +256,7 @@ def _write_window(
         earlier = piece.cells[row][max(0, first + bar - SILENT_BARS + 1) : first + bar]
         silent = all(cell is None or not len(cell) for cell in earlier)
         last_chance = silent and (len(earlier) == SILENT_BARS - 1 or first + bar == piece.bars - 1)
-        return PartCell(piece.parts[row - FIRST_PART].kind, length, v, must_play=last_chance)
+        return PartCell(piece.parts[row - FIRST_PART].kind, length, v, must_play=last_chance, shift=piece.shift)
 
     def keep(row: int, bar: int, ids: list[int]) -> None:
         piece.cells[row][first + bar] = np.array(ids, dtype=np.uint16)
@@ -229,9 +271,7 @@ def _write_window(
             opening += [lane] if lane is not None else []
             items.append(Forced(opening))
             opening = []
-            items.append(
-                Drawn(lambda row=row, bar=bar: open_cell(row, bar), lambda ids, row=row, bar=bar: keep(row, bar, ids))  # type: ignore[misc]
-            )
+            items.append(Drawn(partial(open_cell, row, bar), partial(keep, row, bar)))
     items.append(Forced([END]))
     engine.rewind(0)
     try:
@@ -239,8 +279,8 @@ def _write_window(
     except OutOfContext:
         # The bars that are whole stand; the one that broke off is written again in the next window.
         whole = piece.written()
-        for row in piece.cells:
-            row[whole:] = [None] * (piece.bars - whole)
+        for cells in piece.cells:
+            cells[whole:] = [None] * (piece.bars - whole)
         if whole == before:
             raise CheckpointError(
                 f"one bar of {len(piece.parts)} parts does not fit the model's context of {engine.context} tokens; "

@@ -16,16 +16,19 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from midigen.errors import BadRequest, CorpusError, MidigenError
 from midigen.fingerprints import find_twins, sketch
-from midigen.grid import Grid, to_grid
+from midigen.grid import METRES, Grid, to_grid
 from midigen.midi import read_midi
 from midigen.tokenizers.encoding import encode, round_trips
 from midigen.tokenizers.vocabulary import Vocabulary
@@ -38,6 +41,7 @@ FEWEST_BARS = 8
 FEWEST_NOTES = 32  # in each of at least two parts
 FEWEST_ALIGNED = 0.8  # share of onsets on sixteenths and eighth triplets
 LARGEST_FILE = 8 << 20  # bytes; a song of an hour has under one million
+OTHER_METRE = "metre: under 8 bars in a metre the model knows"
 ARRAYS = ("tokens", "lengths", "lanes", "programs", "metres", "tempos", "similarity", "chroma")
 
 
@@ -59,36 +63,64 @@ def find_files(sources: Sequence[str | Path]) -> Iterator[tuple[str, str, Callab
     ``read`` must be called before the next item is asked for: archives are streams. Raises :class:`CorpusError`.
     """
     for source in map(Path, sources):
-        label = source.name
+        label = _printable(source.name or source.resolve().name)
         if source.is_dir():
             inside = sorted(p for p in source.rglob("*") if p.is_file())
             for path in inside:
                 if path.name.lower().endswith(ENDINGS):
-                    yield label, str(path.relative_to(source)), path.read_bytes
+                    yield label, _printable(str(path.relative_to(source))), partial(_read_file, path)
                 elif path.name.lower().endswith(ARCHIVES):
-                    yield from _archived(path, path.name)
+                    yield from _archived(path, _printable(path.name))
         elif source.name.lower().endswith(ARCHIVES) and source.is_file():
             yield from _archived(source, label)
         elif source.is_file():
-            yield label, source.name, source.read_bytes
+            yield label, label, partial(_read_file, source)
         else:
             raise CorpusError(f"{source}: no such folder or archive; give folders, .tar.xz, .tar.gz or .zip files")
 
 
 def _archived(path: Path, label: str) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
-    try:
+    with _naming(path):
         if path.name.lower().endswith(".zip"):
             with zipfile.ZipFile(path) as archive:
                 for info in archive.infolist():
-                    if info.filename.lower().endswith(ENDINGS) and info.file_size <= LARGEST_FILE:
-                        yield label, info.filename, lambda info=info: archive.read(info)
+                    if info.filename.lower().endswith(ENDINGS) and not info.is_dir():
+                        yield label, _printable(info.filename), partial(_read_member, path, archive.open, info)
         else:
             with tarfile.open(path, "r|*") as stream:
                 for member in stream:
-                    if member.isfile() and member.name.lower().endswith(ENDINGS) and member.size <= LARGEST_FILE:
-                        yield label, member.name, lambda m=member: stream.extractfile(m).read()  # type: ignore[union-attr]
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
-        raise CorpusError(f"{path}: the archive cannot be read ({error}); fetch or pack it again") from None
+                    if member.isfile() and member.name.lower().endswith(ENDINGS):
+                        yield label, _printable(member.name), partial(_read_member, path, stream.extractfile, member)
+
+
+@contextmanager
+def _naming(archive: Path) -> Iterator[None]:
+    """Whatever is wrong with ``archive`` is said in one line. An encrypted zip is a RuntimeError."""
+    try:
+        yield
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CorpusError(f"{archive}: the archive cannot be read ({reason}); fetch or pack it again") from None
+
+
+def _read_member(path: Path, open_member: Callable[[Any], Any], member: Any) -> bytes:
+    # Here, and not where the archive is walked: a member is read while the walk waits.
+    with _naming(path), open_member(member) as file:
+        data: bytes = file.read(LARGEST_FILE + 1)  # enough to see that it is too large
+    return data
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(LARGEST_FILE + 1)
+    except OSError:  # one file that may not be read must not stop thousands; the table names it
+        return b""
+
+
+def _printable(name: str) -> str:
+    """``name`` as it can stand in a table: no control characters, and what is not UTF-8 replaced."""
+    return "".join(c if c >= " " else "?" for c in name.encode("utf-8", "replace").decode("utf-8"))
 
 
 def refusal(grid: Grid) -> str | None:
@@ -102,13 +134,16 @@ def refusal(grid: Grid) -> str | None:
         return "no usable bar grid: onsets off the sixteenths and triplets"
     if (grid.metres >= 0).sum() < FEWEST_BARS:
         short = grid.bars < FEWEST_BARS
-        return "too short: under 8 bars" if short else "metre: under 8 bars in a metre the model knows"
+        return "too short: under 8 bars" if short else OTHER_METRE
     return None
 
 
 def read_song(name: str, data: bytes, vocabulary: Vocabulary) -> tuple[dict[str, object], dict[str, np.ndarray] | None]:
     """One file to a row of the table and, where it is kept, its arrays."""
     row: dict[str, object] = {"file": name, "reason": "", "bars": 0, "notes": 0, "alignment": 0.0, "velocities": 0}
+    if not data or len(data) > LARGEST_FILE:
+        row["reason"] = f"too large: over {LARGEST_FILE >> 20} MiB" if data else "unreadable: empty or locked"
+        return row, None
     try:
         score = read_midi(data, name)
         if not any(part.notes for part in score.parts):
@@ -119,12 +154,14 @@ def read_song(name: str, data: bytes, vocabulary: Vocabulary) -> tuple[dict[str,
             return row, None
         grid = to_grid(score)
     except MidigenError as error:
-        row["reason"] = "unreadable: " + str(error).split(": ", 1)[-1].split("(")[0].split(";")[0].strip()
+        row["reason"] = "unreadable: " + str(error).removeprefix(f"{name}: ").split("(")[0].split(";")[0].strip()
         return row, None
     row |= {"bars": grid.bars, "alignment": round(grid.alignment, 3), "notes": sum(len(x.notes) for x in grid.lanes)}
     reason = refusal(grid)
     if reason:
-        row["reason"] = reason
+        # Bars in a metre without tokens are left empty, so that they look like silence by now.
+        known = [str(score.metre_at(int(tick))) in METRES for tick in score.bar_starts()]
+        row["reason"] = OTHER_METRE if np.mean(known) < 0.5 else reason
         return row, None
     velocities = {v for part in score.parts if part.kind != "other" for v in {n.velocity for n in part.notes}}
     row["velocities"] = len(velocities)
@@ -182,33 +219,48 @@ def prepare(
     chunks.mkdir(parents=True, exist_ok=True)
     jobs = jobs or os.cpu_count() or 1
     paths: list[tuple[Path, str]] = []
+    asked: set[Path] = set()
     done = 0
     # A fresh interpreter each: forking a process whose libraries run threads may hang.
     with _one_thread_each(), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running: deque[tuple[Future[int], int]] = deque()
-        for split, chunk in _chunked(sources, validation):
-            mark = hashlib.sha256(note_tokens.encode())
-            for source, name, data in chunk:
-                mark.update(f"{source}\0{name}\0{len(data)}\0{zlib.crc32(data)}\0".encode())
-            path = chunks / f"{mark.hexdigest()[:16]}.npz"
-            paths.append((path, split))
-            if path.exists():
-                done += len(chunk)
-            else:
-                running.append((pool.submit(_read_chunk, chunk, note_tokens, str(path)), len(chunk)))
-            while len(running) > 2 * jobs:  # what bounds the memory: chunks in flight
-                done += running.popleft()[0].result()
-            if on_files:
-                on_files(done)
-        for future, _ in running:
-            done += future.result()
-            if on_files:
-                on_files(done)
+        running: deque[Future[int]] = deque()
+        try:
+            for split, chunk in _chunked(sources, validation):
+                mark = hashlib.sha256(note_tokens.encode())
+                for source, name, data in chunk:
+                    mark.update(f"{source}\0{name}\0{len(data)}\0{zlib.crc32(data)}\0".encode())
+                path = chunks / f"{mark.hexdigest()[:16]}.npz"
+                paths.append((path, split))
+                if path.exists() or path in asked:  # the same files may be given twice
+                    done += len(chunk)
+                else:
+                    running.append(pool.submit(_read_chunk, chunk, note_tokens, str(path)))
+                    asked.add(path)
+                while len(running) > 2 * jobs:  # what bounds the memory: chunks in flight
+                    done += _result(running.popleft())
+                if on_files:
+                    on_files(done)
+            for future in running:
+                done += _result(future)
+                if on_files:
+                    on_files(done)
+        except BaseException:  # interrupted: what runs is finished, what waits is for another time
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if not paths:
         raise CorpusError(
             f"{', '.join(map(str, sources))}: no MIDI file found; give folders or archives with .mid files"
         )
     return _pack(output, paths, validation_share if not validation else 0.0, weights or {}, note_tokens)
+
+
+def _result(future: Future[int]) -> int:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise CorpusError(
+            "a process that read files has died, perhaps for want of memory; run again, with fewer --jobs"
+        ) from None
 
 
 @contextmanager
@@ -248,16 +300,20 @@ def _pack(
     rows: list[dict[str, object]] = []
     sketches: list[np.ndarray] = []
     places: list[tuple[Path, int, int]] = []  # chunk, number in the chunk, row
+    spec_path = output / "corpus.json"
+    spec_path.unlink(missing_ok=True)  # written last: a folder without it is not taken for a corpus
     for path, split in paths:
-        with np.load(path) as chunk:
+        with _opened(path) as chunk:
             for number, row in enumerate(json.loads(bytes(chunk["rows"]))):
                 row["split"] = ""
                 if not row["reason"]:
-                    drawn = zlib.crc32(str(row["file"]).encode()) / 2**32 < share
-                    row["split"] = "validation" if drawn else split
+                    row["split"] = "validation" if _lot(row) < share else split
                     sketches.append(chunk[f"{number}.sketch"])
                     places.append((path, number, len(rows)))
                 rows.append(row)
+    kept_rows = [rows[r] for _, _, r in places]
+    if share and len(kept_rows) > 1 and all(row["split"] == "train" for row in kept_rows):
+        min(kept_rows, key=_lot)["split"] = "validation"  # a small folder, too, must be fit to train on
     order = sorted(range(len(places)), key=lambda i: rows[places[i][2]]["split"] != "validation")
     for later, earlier in find_twins([sketches[i] for i in order]):
         mine, other = rows[places[order[later]][2]], rows[places[order[earlier]][2]]
@@ -279,7 +335,9 @@ def _pack(
             tokens += _write_shard(output / f"{split}-{first // SHARD:04d}.npz", members[first : first + SHARD])
             shards += 1
     kept = Counter(str(row["split"]) for row in rows if not row["reason"])
-    refused = Counter(str(row["reason"]).split(" of ")[0] for row in rows if row["reason"])
+    refused = Counter(str(row["reason"]) for row in rows if row["reason"] and not str(row["reason"]).startswith("twin"))
+    twins = sum(str(row["reason"]).startswith("twin") for row in rows)
+    refused.update({"twin": twins} if twins else {})
     notes = sum(int(str(row["notes"])) for row in rows if not row["reason"])
     sources = Counter(str(row["source"]) for row in rows if not row["reason"] and float(str(row["weight"])) > 0)
     spec = {
@@ -291,8 +349,22 @@ def _pack(
         "notes": notes,
         "tokens": tokens,
     }
-    _write_text(output / "corpus.json", json.dumps(spec, indent=1) + "\n")
+    _write_text(spec_path, json.dumps(spec, indent=1) + "\n")
     return Report(dict(kept), dict(refused.most_common()), table, shards, notes, tokens)
+
+
+def _lot(row: dict[str, object]) -> float:
+    """A number from 0 up to 1 that depends on the file's name alone."""
+    return zlib.crc32(str(row["file"]).encode()) / 2**32
+
+
+@contextmanager
+def _opened(chunk: Path) -> Iterator[Any]:
+    try:
+        with open(chunk, "rb") as file, np.load(file) as arrays:
+            yield arrays
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        raise CorpusError(f"{chunk}: is damaged; delete it and prepare again") from None
 
 
 def _weight(row: dict[str, object], weights: dict[str, float]) -> float:
@@ -312,7 +384,7 @@ def _write_shard(path: Path, members: list[tuple[Path, int, dict[str, object]]])
     chunks: dict[Path, dict[str, np.ndarray]] = {}
     for chunk_path, number, _ in members:
         if chunk_path not in chunks:
-            with np.load(chunk_path) as chunk:
+            with _opened(chunk_path) as chunk:
                 chunks = {chunk_path: {key: chunk[key] for key in chunk.files}}  # members come chunk by chunk
         for key in ARRAYS:
             columns[key].append(chunks[chunk_path][f"{number}.{key}"])

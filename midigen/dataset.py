@@ -6,20 +6,18 @@ windows it would have seen, and several processes share one stream without talki
 
 from __future__ import annotations
 
-import json
 import os
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from midigen.analysis import FORM_DISTANCES, estimate_key
-from midigen.errors import CorpusError
+from midigen.analysis import FORM_DISTANCES, estimate_key, home_shift
+from midigen.cells import Cells, SongView
+from midigen.errors import BadRequest, CorpusError
 from midigen.tokenizers.spelling import spell_form
-from midigen.tokenizers.vocabulary import LANES, MOST_BARS, Vocabulary
+from midigen.tokenizers.vocabulary import LANES
 from midigen.tokenizers.window import (
     ABSENT,
     FIRST_PART,
@@ -33,32 +31,33 @@ from midigen.tokenizers.window import (
     measure,
 )
 
-PER_TOKEN = ("tokens",)
-PER_CELL = ("lengths",)
-PER_LANE = ("lanes", "programs")
-PER_BAR = ("metres", "tempos", "similarity", "chroma")
-PER_SONG = ("song_bars", "song_lanes", "song_tokens", "song_weight")
+TRANSPOSE = ("key", "random", "none")
+MOST_DRAWS = 10_000  # for one window; a real corpus takes two or three
 
 
 @dataclass(frozen=True)
 class Mixture:
     """What a training window asks for. Shares of tasks are relative; the others are probabilities from 0 to 1."""
 
-    compose: float = 0.45
+    compose: float = 0.6
     continue_: float = 0.2
-    accompany: float = 0.15
-    infill: float = 0.12
-    vary: float = 0.08
+    accompany: float = 0.1
+    infill: float = 0.06
+    vary: float = 0.04
     chart: float = 0.15  # that the harmony, and as often the form, is the user's own and given whole
     no_form: float = 0.1
     no_harmony: float = 0.1
     unset: float = 0.3  # each value of the header
-    drop_drums: float = 0.5
-    drop_second: float = 0.5  # the second piano or guitar
+    drop_drums: float = 0.65
+    drop_second: float = 0.7  # the second piano or guitar
     drop_part: float = 0.08
     opening: float = 0.25  # windows that begin with the song
     ending: float = 0.15  # windows that end with it
-    transpose: bool = True
+    transpose: str = "key"  # to C major or A minor; "random": to any key; "none"
+
+    def __post_init__(self) -> None:
+        if self.transpose not in TRANSPOSE:
+            raise BadRequest(f"transpose {self.transpose!r}: choose one of {', '.join(TRANSPOSE)}")
 
     @property
     def tasks(self) -> tuple[tuple[str, float], ...]:
@@ -66,133 +65,11 @@ class Mixture:
         return tuple((name, getattr(self, name)) for name in names)
 
 
-COMPOSE_ONLY = Mixture(1, 0, 0, 0, 0, chart=0, no_form=0, no_harmony=0, drop_drums=1.0, drop_second=1.0, drop_part=0,
-                       transpose=False)  # fmt: skip
-
-
-class Cells:
-    """A prepared corpus, memory-mapped: one split.
-
-    The compressed shards of ``folder`` are unpacked beside themselves once, under ``folder/cells``. A shard that
-    cannot be read is named in a warning and left out. Raises :class:`CorpusError`.
-    """
-
-    def __init__(self, folder: str | Path, split: str) -> None:
-        self.folder = Path(folder)
-        spec = self.folder / "corpus.json"
-        if not spec.is_file():
-            raise CorpusError(f"{folder}: not a prepared corpus (no corpus.json); run midigen prepare first")
-        self.vocabulary = Vocabulary.from_spec(json.loads(spec.read_text())["vocabulary"])
-        shards = sorted(self.folder.glob(f"{split}-*.npz"))
-        if not shards:
-            raise CorpusError(f"{folder}: no {split} shard; prepare again with songs for it")
-        cells = self.folder / "cells" / split
-        mark = [[s.name, s.stat().st_size, s.stat().st_mtime_ns] for s in shards]
-        done = cells / "shards.json"
-        if not done.is_file() or json.loads(done.read_text()) != mark:
-            unpack(shards, cells)
-            done.write_text(json.dumps(mark))
-        for key in PER_TOKEN + PER_CELL + PER_LANE + PER_BAR + PER_SONG:
-            setattr(self, key, np.load(cells / f"{key}.npy", mmap_mode="r"))
-        self.songs = len(self.song_bars)
-        if not self.songs:
-            raise CorpusError(f"{folder}: the {split} split holds no song; prepare again with more songs")
-        cells_of = self.song_bars.astype(np.int64) * (self.song_lanes + 1)
-        self._first_bar, self._first_lane, self._first_cell, self._first_token = (
-            np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-            for counts in (self.song_bars, self.song_lanes, cells_of, self.song_tokens)
-        )
-        # A song's chance to be drawn grows with its length and its weight.
-        self._chance = np.cumsum(self.song_bars * self.song_weight, dtype=np.float64)
-
-    tokens: np.ndarray
-    lengths: np.ndarray
-    lanes: np.ndarray
-    programs: np.ndarray
-    metres: np.ndarray
-    tempos: np.ndarray
-    similarity: np.ndarray
-    chroma: np.ndarray
-    song_bars: np.ndarray
-    song_lanes: np.ndarray
-    song_tokens: np.ndarray
-    song_weight: np.ndarray
-
-    def draw(self, random: np.random.Generator) -> int:
-        """The number of a song."""
-        return int(np.searchsorted(self._chance, random.random() * self._chance[-1], side="right"))
-
-    def song(self, number: int) -> SongView:
-        bars, lanes = int(self.song_bars[number]), int(self.song_lanes[number])
-        bar, lane, cell = self._first_bar[number], self._first_lane[number], self._first_cell[number]
-        token = int(self._first_token[number])
-        lengths = np.asarray(self.lengths[cell : cell + bars * (lanes + 1)]).astype(np.int64).reshape(lanes + 1, bars)
-        return SongView(
-            tokens=self.tokens[token : token + int(self.song_tokens[number])],
-            lengths=lengths,
-            starts=np.concatenate([[0], np.cumsum(lengths.ravel())]),
-            lanes=self.lanes[lane : lane + lanes],
-            programs=self.programs[lane : lane + lanes],
-            metres=self.metres[bar : bar + bars],
-            tempos=self.tempos[bar : bar + bars],
-            similarity=self.similarity[bar : bar + bars],
-            chroma=self.chroma[bar : bar + bars],
-        )
-
-
-def unpack(shards: list[Path], cells: Path) -> None:
-    """Write the arrays of compressed shards as plain ``.npy`` files that can be memory-mapped, a shard at a time."""
-    cells.mkdir(parents=True, exist_ok=True)
-    keys = PER_TOKEN + PER_CELL + PER_LANE + PER_BAR + PER_SONG
-    good: list[tuple[Path, dict[str, tuple[tuple[int, ...], Any]]]] = []
-    for shard in shards:
-        try:
-            with np.load(shard) as arrays:
-                shapes = {key: (arrays[key].shape, arrays[key].dtype) for key in keys}
-        except Exception as error:  # zip, zlib, key and value errors: whatever is wrong, the others can still teach
-            warnings.warn(f"{shard.name}: corrupt shard left out ({type(error).__name__}: {error})", stacklevel=2)
-            continue
-        good.append((shard, shapes))
-    if not good:
-        raise CorpusError(f"{cells.parent.parent}: no shard can be read; prepare the corpus again")
-    whole = {}
-    for key in keys:
-        shape, dtype = good[0][1][key]
-        rows = sum(shapes[key][0][0] for _, shapes in good)
-        whole[key] = np.lib.format.open_memmap(cells / f"{key}.npy", mode="w+", dtype=dtype, shape=(rows, *shape[1:]))
-    at = dict.fromkeys(keys, 0)
-    for shard, _ in good:
-        with np.load(shard) as arrays:
-            for key in keys:
-                values = arrays[key]
-                whole[key][at[key] : at[key] + len(values)] = values
-                at[key] += len(values)
-    for array in whole.values():
-        array.flush()
-
-
-@dataclass(frozen=True)
-class SongView:
-    """One song of a :class:`Cells`; the fields are those of :class:`midigen.tokenizers.encoding.Song`."""
-
-    tokens: np.ndarray
-    lengths: np.ndarray
-    starts: np.ndarray
-    lanes: np.ndarray
-    programs: np.ndarray
-    metres: np.ndarray
-    tempos: np.ndarray
-    similarity: np.ndarray
-    chroma: np.ndarray
-
-    @property
-    def bars(self) -> int:
-        return len(self.metres)
-
-    def cell(self, row: int, bar: int) -> np.ndarray:
-        """The ids of lane ``row`` (0 harmony, 1 the first part ...) in ``bar``."""
-        at = row * self.bars + bar
-        return self.tokens[self.starts[at] : self.starts[at + 1]]
+def judging(mixture: Mixture) -> Mixture:
+    """What a model that learns from ``mixture`` is judged by: piano, guitar and bass, all to be composed."""
+    transpose = "key" if mixture.transpose == "key" else "none"
+    return Mixture(1, 0, 0, 0, 0, chart=0, no_form=0, no_harmony=0, drop_drums=1, drop_second=1, drop_part=0,
+                   transpose=transpose)  # fmt: skip
 
 
 class Windows:
@@ -205,12 +82,15 @@ class Windows:
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         random = np.random.Generator(np.random.Philox(key=[self.seed, number]))
-        while True:
+        for _ in range(MOST_DRAWS):
             window = self.window(random)
             if window is not None:
                 ids, learn, owner = arrange(window, self.cells.vocabulary)
                 if len(ids) <= self.context:
                     return ids, learn, owner
+        raise CorpusError(
+            f"{self.cells.folder}: no window of its songs fits {self.context} tokens; train with a longer context"
+        )
 
     def _transposed(self, ids: np.ndarray, kind: str, semitones: int) -> np.ndarray:
         if not semitones:
@@ -280,7 +160,10 @@ class Windows:
         if not has_harmony:
             status[HARMONY] = ABSENT
 
-        semitones = self._semitones(song, rows, first, stop, random) if mix.transpose else 0
+        tonic, mode = estimate_key(song.chroma[first:stop].sum(axis=0, dtype=np.int64))
+        semitones = self._semitones(song, rows, (first, stop), home_shift(tonic, mode), random)
+        if semitones is None:
+            return None
         kinds = [LANES[song.lanes[r]] for r in rows]
         nothing = np.zeros(0, dtype=np.uint16)
         cells: list[list[np.ndarray]] = [[nothing] * bars for _ in range(FIRST_PART + len(rows))]
@@ -305,7 +188,6 @@ class Windows:
             values = measure([cells[FIRST_PART + k][b] for b in missing], kind, vocabulary)
             program = None if kind == "drums" else said(int(song.programs[row]))
             parts.append(PartHeader(kind, slot, program, *(said(v) for v in values)))
-        tonic, mode = estimate_key(np.roll(song.chroma[first:stop].sum(axis=0, dtype=np.int64), semitones))
         return Window(
             parts=parts,
             cells=cells,
@@ -313,7 +195,7 @@ class Windows:
             left=song.bars - 1 - np.arange(first, stop),
             metre=said(int(song.metres[first])),
             tempo=said(int(song.tempos[first])),
-            key=said(tonic + (12 if mode == "minor" else 0)),
+            key=said((tonic + semitones) % 12 + (12 if mode == "minor" else 0)),
             opening=first == 0,
         )
 
@@ -361,14 +243,14 @@ class Windows:
             status[:] = GIVEN
             status[(FIRST_PART + wanted)[:, None], np.arange(first, min(first + length, bars))[None]] = MISSING
         elif task == "vary":
-            again = random.random(bars) < random.uniform(0.2, 0.7)
+            again = np.asarray(random.random(bars) < random.uniform(0.2, 0.7))
             again[int(random.integers(0, bars))] = True
             status[:, ~again] = GIVEN
 
     def _slide(
         self, song: SongView, first: int, bars: int, per_bar: np.ndarray, room: int, random: np.random.Generator
     ) -> np.ndarray | None:
-        """A status for each bar: the last ones missing, those before them and those they follow given, others absent."""
+        """A status for each bar: the last ones missing, those before and those they follow given, others absent."""
         fill = int(random.integers(4, 17))
         if bars <= fill:
             return None
@@ -384,19 +266,26 @@ class Windows:
                 room -= int(per_bar[bar])
         return wanted if room >= 0 and (wanted == GIVEN).any() else None
 
-    def _semitones(self, song: SongView, rows: list[int], first: int, stop: int, random: np.random.Generator) -> int:
-        """A transposition that keeps every note in its instrument's range; 0 where four draws find none."""
-        for _ in range(4):
-            semitones = int(random.integers(-5, 7))
-            for row in rows:
-                kind = LANES[song.lanes[row]][0]
-                at = (1 + row) * song.bars
-                ids = song.tokens[song.starts[at + first] : song.starts[at + stop]]
-                if (self._transposed(ids, kind, semitones) < 0).any() if semitones else False:
-                    break
-            else:
+    def _semitones(
+        self, song: SongView, rows: list[int], span: tuple[int, int], home: int, random: np.random.Generator
+    ) -> int | None:
+        """By how much to transpose: the first of a few that keeps every note in its instrument's range.
+
+        Home, an octave beyond where that is too low or too high, or nothing; or four random ones, then none at all.
+        """
+        how = self.mixture.transpose
+        if how == "none":
+            return 0
+        tries = (home, home - 12 if home > 0 else home + 12) if how == "key" else (*random.integers(-5, 7, 4), 0)
+        for semitones in map(int, tries):
+            if not semitones or all(self._fits(song, row, span, semitones) for row in rows):
                 return semitones
-        return 0
+        return None
+
+    def _fits(self, song: SongView, row: int, span: tuple[int, int], semitones: int) -> bool:
+        at = (1 + row) * song.bars
+        ids = song.tokens[song.starts[at + span[0]] : song.starts[at + span[1]]]
+        return bool((self._transposed(ids, LANES[song.lanes[row]][0], semitones) >= 0).all())
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -62,6 +62,51 @@ def free_name(name: str) -> Path:
     return path
 
 
+class _Draft:
+    """What lies on the disk while a folder is written, and how to take it back."""
+
+    def __init__(self, folder: Path) -> None:
+        name = f".{folder.name}.{secrets.token_hex(4)}.part"
+        self.folder = folder
+        self.path = folder.with_name(name)
+        self.aside = folder.with_name(f"{name}.old")  # a song that is being replaced
+        self.parents = [parent for parent in reversed(folder.parents) if not parent.exists()]  # made by us
+
+    def begin(self) -> None:
+        """Make the folder, and find out whether it can be written to."""
+        for parent in self.parents:
+            parent.mkdir()
+        self.path.mkdir()
+        probe = self.path / RECORD
+        probe.write_bytes(bytes(65_536))  # a full disk still makes folders
+        probe.unlink()
+
+    def put_in_place(self) -> None:
+        if self.folder.exists():
+            self.folder.rename(self.aside)
+        self.path.rename(self.folder)
+
+    def clear(self) -> None:
+        """Leave what was there before, or the new folder if it is in place already. May be called at any time."""
+        if self.aside.exists() and not self.folder.exists():
+            self.aside.rename(self.folder)
+        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self.aside, ignore_errors=True)
+        if not self.folder.exists():
+            with suppress(OSError):  # someone else may use them by now
+                for parent in reversed(self.parents):
+                    parent.rmdir()
+
+
+_unfinished: list[_Draft] = []
+
+
+def clear_unfinished() -> None:
+    """Take back every folder that is being written: for a program that is about to end in the middle of its work."""
+    for draft in _unfinished:
+        draft.clear()
+
+
 @contextmanager
 def new_folder(folder: str | Path, *, force: bool = False) -> Iterator[Path]:
     """A folder to fill beside ``folder``, which takes its place when the block ends well and vanishes when it does not.
@@ -69,49 +114,17 @@ def new_folder(folder: str | Path, *, force: bool = False) -> Iterator[Path]:
     That the place can be written to is found at once, before the work of the block. Raises :class:`OutputError` as
     :func:`check_place` does, and where the system refuses.
     """
-    asked, folder = Path(folder), Path(os.path.abspath(folder))  # messages say what the user said
-    check_place(asked, force=force)
-    made: list[Path] = []  # parents that were not there before
-    draft: Path | None = None
+    folder = Path(folder)  # as the user wrote it, for messages
+    check_place(folder, force=force)
+    draft = _Draft(Path(os.path.abspath(folder)))
+    _unfinished.append(draft)
     try:
-        with writing(asked):
-            missing = [parent for parent in folder.parents if not parent.exists()]
-            for parent in reversed(missing):
-                parent.mkdir()
-                made.append(parent)
-            draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-            draft.chmod(0o777 & ~_umask())  # mkdtemp's folders are for their owner only
-            probe = draft / RECORD
-            probe.write_bytes(b"\0" * 65_536)  # a full disk still makes folders
-            probe.unlink()
-        yield draft
-        with writing(asked):
-            check_place(asked, force=force)  # again: minutes may have passed
-            _put_in_place(draft, folder)
-        made = []
+        with writing(folder):
+            draft.begin()
+        yield draft.path
+        with writing(folder):
+            check_place(folder, force=force)  # again: minutes may have passed
+            draft.put_in_place()
     finally:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
-        with suppress(OSError):  # someone else may use them by now
-            for parent in reversed(made):
-                parent.rmdir()
-
-
-def _put_in_place(draft: Path, folder: Path) -> None:
-    if not folder.exists():
-        draft.rename(folder)
-        return
-    aside = draft.with_name(draft.name + ".old")
-    folder.rename(aside)
-    try:
-        draft.rename(folder)
-    except BaseException:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        draft.clear()
+        _unfinished.remove(draft)

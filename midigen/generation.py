@@ -41,6 +41,15 @@ def sample(logits: np.ndarray, allowed: np.ndarray, sampling: Sampling, random: 
     return int(ids[order[min(int(np.searchsorted(total, point, side="right")), len(order) - 1)]])
 
 
+def _gathered(logits: np.ndarray, given: np.ndarray, to: int) -> np.ndarray:
+    """``logits`` with the probability of the ids in ``given`` (bool mask) added to that of the id ``to``."""
+    logits = logits.astype(np.float64)
+    shares = np.append(logits[given], logits[to])
+    top = shares.max()
+    logits[to] = top + np.log(np.exp(shares - top).sum())
+    return logits
+
+
 @dataclass(frozen=True)
 class Forced:
     """Tokens that are fed and not drawn: structure, and cells that a musician gave."""
@@ -69,7 +78,9 @@ def write(
 ) -> int:
     """Feed ``prompt``, then walk ``items``: forced tokens are fed, cells are drawn token by token.
 
-    A cell ends when the first token of the forced item that follows is drawn in its place. Tokens that leave no choice
+    A cell ends when the first token of the forced item that follows is drawn in its place; what the model gives to
+    tokens that can only belong to later cells counts for that one. (Masked and spread over what is left, it would
+    become notes that nobody meant: chords piled up at the end of a bar.) Tokens that leave no choice
     cost no step of their own: they are fed together with the next. Returns the number of engine calls. Raises
     :class:`OutOfContext` where the engine's context is full; cells that are done have been reported by then.
     """
@@ -100,6 +111,8 @@ def write(
                 logits = engine.feed(np.array(waiting, dtype=np.int64))
                 calls += 1
                 waiting = []
+                if cell.may_end and ender is not None:
+                    logits = _gathered(logits, cell.over() & ~mask, ender)
                 token = sample(logits, mask, sampling, random)
             waiting.append(token)
             if cell.may_end and token == ender:

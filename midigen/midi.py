@@ -60,7 +60,7 @@ def _parse(data: bytes, label: str) -> Any:
     if data[12] & 0x80:
         raise BadFile(f"{label}: its time is counted in film frames (SMPTE), not in beats; export it in ticks")
     try:
-        score = symusic.Score.from_midi(data)
+        score: Any = symusic.Score.from_midi(data)
     except Exception as error:  # symusic raises RuntimeError and ValueError with long texts of its own
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise BadFile(f"{label}: broken MIDI file ({reason}); export it again from its source") from None

@@ -6,12 +6,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from midigen.analysis import estimate_key
 from midigen.attention import use_blocks
+from midigen.cells import Cells
 from midigen.checkpoint import open_checkpoint, save_checkpoint
-from midigen.dataset import COMPOSE_ONLY, Cells, Steps, Windows
+from midigen.dataset import Mixture, Steps, Windows, judging
 from midigen.errors import TrainingError
 from midigen.model import build_model, load_state, size_named
 from midigen.training import evaluate_loss
+
+KEYS = {
+    "key": "All music was moved to C major or A minor, and is moved back where a song is composed.",
+    "random": "All music was moved to random keys.",
+    "none": "All music was left in its keys.",
+}
 
 
 def pack(
@@ -50,7 +60,13 @@ def pack(
         raise TrainingError(f"{corpus}: its tokens are not those of {run}; give the corpus that it was trained on")
     facts = json.loads((Path(corpus) / "corpus.json").read_text())
     context = min(plan["context"] or size.context, size.context)
-    validation = Steps(Windows(cells, context, 0, COMPOSE_ONLY), windows, plan["most_tokens"])[0]
+    mixture = Mixture(**plan["mixture"])
+    validation = Steps(Windows(cells, context, 0, judging(mixture)), windows, plan["most_tokens"])[0]
+    tokenizer = {
+        **vocabulary.to_spec(),
+        "transpose": mixture.transpose,
+        "keys": key_shares(Cells(corpus, "train")),
+    }
     model = build_model(size, vocabulary.size, 0)
     use_blocks(model)
     load_state(model, weights)
@@ -64,13 +80,22 @@ def pack(
         "seconds": best["seconds"],
         "validation_windows": windows,
     }
-    save_checkpoint(output, weights, size, vocabulary.to_spec(), provenance)
+    save_checkpoint(output, weights, size, tokenizer, provenance)
     load_state(model, open_checkpoint(output).weights())
     losses["int8 grid"] = evaluate_loss(model, validation, vocabulary)
     provenance["validation"] = {kind: {k: round(v, 4) for k, v in values.items()} for kind, values in losses.items()}
     card = model_card(provenance, best["parameters"], about)
-    save_checkpoint(output, weights, size, vocabulary.to_spec(), provenance, card)
+    save_checkpoint(output, weights, size, tokenizer, provenance, card)
     return losses
+
+
+def key_shares(cells: Cells) -> list[float]:
+    """How often songs are in each of 24 keys (C major to B major, C minor to B minor), by their weights; sums to 1."""
+    shares = np.zeros(24)
+    for number in range(cells.songs):
+        tonic, mode = estimate_key(cells.song(number).chroma.sum(axis=0, dtype=np.int64))
+        shares[tonic + (12 if mode == "minor" else 0)] += cells.song_weight[number]
+    return [round(float(share), 4) for share in shares / shares.sum()]
 
 
 def model_card(provenance: dict[str, Any], parameters: int, about: str) -> str:
@@ -83,6 +108,8 @@ def model_card(provenance: dict[str, Any], parameters: int, about: str) -> str:
     for key in losses["int8 grid"]:
         label = names.get(key, key.removeprefix("per_note.") + ", nats a note")
         rows.append(f"| {label} | " + " | ".join(f"{values[key]:.3f}" for values in losses.values()) + " |")
+    began = "It began with the weights of an earlier run. " if plan.get("start") else ""
+    minutes = provenance["seconds"] / 60
     return f"""# Model card: {provenance["name"]}
 
 A decoder-only transformer (LLaMA style, size "{plan["size"]}", {parameters:,} parameters) that writes multi-track music
@@ -97,9 +124,9 @@ one scale a row; every engine computes with the same numbers.
 
 ## Compute
 
-{provenance["steps"]:,} steps, {provenance["tokens_learned"]:,} tokens learned from, {provenance["seconds"] / 60:.0f}
-minutes. Optimiser {plan["optimizer"]}, learning rate {plan["learning_rate"]}, {plan["schedule"]} schedule,
-{plan["precision"]}, context {plan["context"] or "as the size"}, seed {plan["seed"]}.
+{began}{provenance["steps"]:,} steps, {provenance["tokens_learned"]:,} tokens learned from, {minutes:.0f} minutes.
+Optimiser {plan["optimizer"]}, learning rate {plan["learning_rate"]}, {plan["schedule"]} schedule, {plan["precision"]},
+context {plan["context"] or "as the size"}, seed {plan["seed"]}. {KEYS[plan["mixture"]["transpose"]]}
 
 ## Validation loss
 

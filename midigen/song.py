@@ -7,17 +7,18 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from midigen import __version__
 from midigen.errors import BadFile, BadRequest
 from midigen.folders import RECORD, new_folder, writing
 from midigen.instruments import INSTRUMENTS, OTHER
 from midigen.midi import midi_bytes, read_midi
-from midigen.prompt import DEFAULT_PARTS, Prompt
+from midigen.prompt import DEFAULT_PARTS, Prompt, parse_parts
+from midigen.record import RECORD_FORMAT, describe, read_settings, sha256_of, versions
 from midigen.score import Part, Score
 from midigen.sound import TARGET_LUFS, Sound
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from midigen.renderers import Stem
     from midigen.soundfonts import SoundFont
 
-RECORD_FORMAT = 1
 OnBar = Callable[[int, int], None]
 OnStage = Callable[[str], None]  # told "compose", "render" or "mix" as each begins
 OnPart = Callable[[str], None]
@@ -69,7 +69,7 @@ class Song:
                 write_wav(stem.audio, folder / "stems" / f"{stem.name}.wav")
             write_wav(self.mix.audio, folder / "mix.wav")
             files = {
-                path.relative_to(folder).as_posix(): _sha256(path)
+                path.relative_to(folder).as_posix(): sha256_of(path)
                 for path in sorted(folder.rglob("*"))
                 if path.is_file()
             }
@@ -80,7 +80,7 @@ class Song:
 def compose(
     *,
     bars: int = Prompt.bars,
-    parts: Sequence[str] = DEFAULT_PARTS,
+    parts: Sequence[str] | str = DEFAULT_PARTS,
     tempo_qpm: float | None = None,
     key: str | None = None,
     metre: str | None = None,
@@ -91,8 +91,8 @@ def compose(
     soundfont_for: Mapping[str, str] | None = None,
     gain_db: Mapping[str, float] | None = None,
     pan: Mapping[str, float] | None = None,
-    mute: Sequence[str] = (),
-    solo: Sequence[str] = (),
+    mute: Sequence[str] | str = (),
+    solo: Sequence[str] | str = (),
     target_lufs: float | None = TARGET_LUFS,
     checkpoint: str | None = None,
     engine: str = "onnx",
@@ -110,8 +110,8 @@ def compose(
     part that is rendered. The same arguments give the same song; where ``seed`` is left out one is drawn, and stands
     in the song's record. Raises :class:`midigen.errors.MidigenError`.
     """
-    prompt = Prompt(bars, tuple(parts), tempo_qpm, key, metre, seed, temperature, top_p).with_seed()
-    sound = Sound(soundfont, soundfont_for, gain_db, pan, mute, solo, target_lufs)
+    prompt = Prompt(bars, named(parts), tempo_qpm, key, metre, seed, temperature, top_p).with_seed()
+    sound = Sound(soundfont, soundfont_for, gain_db, pan, named(mute), named(solo), target_lufs)
     names = list(zip(prompt.part_names, prompt.parts, strict=True))
     # All that can be refused is refused before the model starts.
     sound.check(prompt.part_names, prompt.parts)
@@ -122,11 +122,9 @@ def compose(
 
     load_library()
     model = open_checkpoint(checkpoint)
-    with ThreadPoolExecutor(1) as beside:
-        _stage(on_stage, "compose")
-        ready = beside.submit(_warm_up)
-        score = compose_score(prompt, checkpoint=checkpoint, engine=engine, mode=mode, threads=threads, on_bar=on_bar)
-        ready.result()
+    _stage(on_stage, "compose")
+    _beside(_warm_up)
+    score = compose_score(prompt, checkpoint=checkpoint, engine=engine, mode=mode, threads=threads, on_bar=on_bar)
     record = {
         "made_by": "midigen compose",
         "format": RECORD_FORMAT,
@@ -154,33 +152,12 @@ def compose_again(record: str | Path, **changes: Any) -> Song:
 
     ``record`` is that file or its folder. Without changes, on the same versions, the bytes are the same.
     """
-    return compose(**{**read_settings(record), **changes})
+    return compose(**{**settings_of(record), **changes})
 
 
-def read_settings(record: str | Path) -> dict[str, Any]:
-    """The arguments of :func:`compose` that a song's ``midigen.json`` keeps. Raises :class:`BadFile`."""
-    path = Path(record)
-    path = path / RECORD if path.is_dir() else path
-    cure = f"give the {RECORD} of a song that midigen composed, or its folder"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadFile(f"{path}: no such file; {cure}") from None
-    except OSError as error:
-        raise BadFile(f"{path}: cannot be read ({error.strerror}); {cure}") from None
-    except ValueError:
-        raise BadFile(f"{path}: not JSON; {cure}") from None
-    settings = data.get("settings") if isinstance(data, dict) else None
-    if not isinstance(settings, dict) or data.get("made_by") != "midigen compose":
-        raise BadFile(f"{path}: not the record of a composed song; {cure}")
-    if data.get("format") != RECORD_FORMAT:
-        raise BadFile(
-            f"{path}: record of format {data.get('format')}, this midigen reads {RECORD_FORMAT}; update midigen"
-        )
-    strange = sorted(settings.keys() - (compose.__kwdefaults__ or {}).keys())
-    if strange:
-        raise BadFile(f"{path}: unknown setting {strange[0]!r}; {cure}")
-    return settings
+def settings_of(record: str | Path) -> dict[str, Any]:
+    """The arguments of :func:`compose` that made a song, from its ``midigen.json`` or its folder."""
+    return read_settings(record, compose.__kwdefaults__ or {})
 
 
 def render_midi(
@@ -190,8 +167,8 @@ def render_midi(
     soundfont_for: Mapping[str, str] | None = None,
     gain_db: Mapping[str, float] | None = None,
     pan: Mapping[str, float] | None = None,
-    mute: Sequence[str] = (),
-    solo: Sequence[str] = (),
+    mute: Sequence[str] | str = (),
+    solo: Sequence[str] | str = (),
     target_lufs: float | None = TARGET_LUFS,
     threads: int | None = None,
     on_stage: OnStage | None = None,
@@ -207,7 +184,7 @@ def render_midi(
     score = _named_apart(read_midi(data, str(source)))
     if not score.parts:
         raise BadFile(f"{source}: holds no notes; give a .mid file with music in it")
-    sound = Sound(soundfont, soundfont_for, gain_db, pan, mute, solo, target_lufs)
+    sound = Sound(soundfont, soundfont_for, gain_db, pan, named(mute), named(solo), target_lufs)
     names = [(part.name, part.kind) for part in score.parts]
     sound.check([name for name, _ in names], [kind for _, kind in names])
     record = {
@@ -226,8 +203,8 @@ def mix_files(
     *,
     gain_db: Mapping[str, float] | None = None,
     pan: Mapping[str, float] | None = None,
-    mute: Sequence[str] = (),
-    solo: Sequence[str] = (),
+    mute: Sequence[str] | str = (),
+    solo: Sequence[str] | str = (),
     target_lufs: float | None = TARGET_LUFS,
 ) -> Mix:
     """Mix stems that are there already. ``sources`` are sound files, folders of them, or folders of songs.
@@ -243,7 +220,7 @@ def mix_files(
     for name, _ in names:
         if sum(name == other for other, _ in names) > 1:
             raise BadRequest(f"stem {name!r} is given twice: give every stem a name of its own")
-    sound = Sound(gain_db=gain_db, pan=pan, mute=mute, solo=solo)
+    sound = Sound(gain_db=gain_db, pan=pan, mute=named(mute), solo=named(solo))
     sound.check([name for name, _ in names], [kind for _, kind in names])
     return mix(stems, sound.strips(names), target_lufs=target_lufs)
 
@@ -279,15 +256,16 @@ def _finish(
     """From a score to a song: the part of the journey that composing and rendering share."""
     from midigen.mixing import mix
     from midigen.renderers import font_of, render
+    from midigen.renderers.fluidsynth import load_library
 
-    with ThreadPoolExecutor(1) as beside:
-        picture = beside.submit(_picture, score)
-        _stage(on_stage, "render")
-        stems = tuple(render(score, fonts, threads=threads, on_part=on_part))
-        _stage(on_stage, "mix")
-        mixed = mix(stems, strips, target_lufs=target_lufs)
-        drawn = picture.result()
-    hashes = {path: _sha256(path) for path in {font.path for font in fonts.values()}}
+    load_library()
+    picture = _beside(_picture, score)
+    _stage(on_stage, "render")
+    stems = tuple(render(score, fonts, threads=threads, on_part=on_part))
+    _stage(on_stage, "mix")
+    mixed = mix(stems, strips, target_lufs=target_lufs)
+    drawn = picture.result()
+    hashes = {path: sha256_of(path) for path in {font.path for font in fonts.values()}}
     played = {part.name: font_of(part, fonts)[0] for part in score.parts}
     record = {
         **record,
@@ -303,32 +281,9 @@ def _finish(
     return Song(score, midi, stems, mixed, drawn, record)
 
 
-def describe(score: Score) -> dict[str, Any]:
-    """What the score holds, in plain values: bars, key, tempo, metre, seconds, and the number of notes of each part."""
-    return {
-        "bars": score.bars or len(score.bar_starts()) - 1,
-        "key": str(score.keys[0]) if score.keys else None,
-        "tempo_qpm": round(score.tempos[0].qpm, 3),
-        "metre": str(score.metres[0]),
-        "seconds": round(score.duration_seconds, 3),
-        "notes": {part.name: len(part.notes) for part in score.parts},
-    }
-
-
-def versions() -> dict[str, str]:
-    """The versions that the bytes of a song depend on."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    from midigen.renderers.fluidsynth import library_version
-
-    found = {"midigen": __version__, "python": platform.python_version(), "fluidsynth": library_version()}
-    for name in ("numpy", "scipy", "onnxruntime", "mido", "soundfile", "pyloudnorm", "matplotlib"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # vendored or frozen: the record says so instead of failing
-            found[name] = "unknown"
-    return found
+def named(parts: Sequence[str] | str) -> tuple[str, ...]:
+    """Names of parts, however they were given: ``"piano,bass"`` or ``["piano", "bass"]``."""
+    return parse_parts(parts) if isinstance(parts, str) else tuple(parts)
 
 
 def file_name(name: str) -> str:
@@ -361,6 +316,24 @@ def _stage(on_stage: OnStage | None, name: str) -> None:
         on_stage(name)
 
 
+def _beside(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """Begin ``work`` beside the caller and return its result to come.
+
+    A daemon thread and not an executor, which waits for its thread even when the caller is broken off: nobody wants
+    to wait for libraries that load when the song is given up.
+    """
+    result: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(work(*arguments))
+        except BaseException as error:  # the caller's to raise, when it asks for the result
+            result.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return result
+
+
 def _picture(score: Score) -> bytes:
     from midigen.pictures import draw_song
 
@@ -382,8 +355,3 @@ def _warm_up() -> None:
 
 def _plain(value: float) -> float | None:
     return round(value, 3) if value == value and abs(value) != float("inf") else None  # JSON has no infinity
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from midigen.attention import use_blocks
-from midigen.dataset import COMPOSE_ONLY, Batch, Cells, Mixture, Steps, Windows, loader
+from midigen.dataset import Batch, Cells, Mixture, Steps, Windows, judging, loader
 from midigen.errors import BadRequest, TrainingError
 from midigen.model import build_model, load_state, parameter_count, size_named, state_of
 from midigen.tokenizers.window import OWNERS
@@ -57,6 +57,7 @@ class Plan:
     save_every_seconds: float = 120.0
     precision: str = "bfloat16"  # or float32
     seed: int = 0
+    start: str | None = None  # weights (a run's best.safetensors) to begin with, in place of random ones
     mixture: Mixture = field(default_factory=Mixture)
 
     def __post_init__(self) -> None:
@@ -72,7 +73,7 @@ class Plan:
         for name in ("learning_rate", "windows_a_step", "most_tokens", "validate_every", "validation_windows"):
             if not getattr(self, name) > 0:
                 raise BadRequest(f"{name.replace('_', ' ')} {getattr(self, name)}: must be above 0")
-        if (self.steps or 1) <= 0 or (self.minutes or 1) <= 0:
+        if not all(value is None or value > 0 for value in (self.steps, self.minutes)):
             raise BadRequest("steps and minutes must be above 0")
 
 
@@ -163,6 +164,17 @@ def evaluate_loss(
     return {key: float(value) for key, value in result.items()}
 
 
+def read_weights(path: str | Path) -> dict[str, np.ndarray]:
+    """The weights that a run kept. Raises :class:`TrainingError`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{path}: cannot be read as weights ({error}); give a run's best.safetensors") from None
+
+
 class Processes:
     """The processes of a run: one, or those that ``torchrun`` started."""
 
@@ -209,6 +221,12 @@ class Processes:
             dist.destroy_process_group()
 
 
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
 def train(
     corpus: str | Path,
     output: str | Path,
@@ -234,6 +252,7 @@ def train(
         torch.set_num_threads(threads)
     processes = Processes()
     processes.join(device)
+    began = time.monotonic()
     if device == "cuda":
         device = f"cuda:{processes.local}"
         torch.cuda.set_device(device)
@@ -246,11 +265,16 @@ def train(
     vocabulary = cells.vocabulary
     steps = Steps(Windows(cells, context, plan.seed, plan.mixture), plan.windows_a_step, plan.most_tokens)
     judge = Steps(
-        Windows(Cells(corpus, "validation"), context, 0, COMPOSE_ONLY), plan.validation_windows, plan.most_tokens
+        Windows(Cells(corpus, "validation"), context, 0, judging(plan.mixture)),
+        plan.validation_windows,
+        plan.most_tokens,
     )
     validation = judge[0]
 
-    model = build_model(size, vocabulary.size, plan.seed).to(device)
+    model: Any = build_model(size, vocabulary.size, plan.seed)
+    model.to(device)
+    if plan.start:
+        load_state(model, read_weights(plan.start))
     if device == "cpu":
         use_blocks(model)
     trained = torch.compile(model, dynamic=True) if compile_model else model
@@ -270,11 +294,12 @@ def train(
             optimizer.load_state_dict(saved)
         step, tokens, seconds, best, since_best, rows = (
             state[k] for k in ("step", "tokens", "seconds", "best", "since_best", "rows"))  # fmt: skip
+        began -= seconds
     lead = processes.rank == 0
     if lead:
-        (output / "plan.json").write_text(json.dumps(settings, indent=1) + "\n")
-        kept = log_path.read_text().splitlines()[:rows] if log_path.exists() else []
-        log_path.write_text("".join(line + "\n" for line in kept))
+        _write(output / "plan.json", json.dumps(settings, indent=1) + "\n")
+        kept = log_path.read_text(encoding="utf-8").splitlines()[:rows] if log_path.exists() else []
+        _write(log_path, "".join(line + "\n" for line in kept))
 
     def save() -> None:
         beside = state_path.with_name("state.pt.part")
@@ -289,8 +314,10 @@ def train(
         )  # fmt: skip
         os.replace(beside, state_path)
 
-    began, saved_at = time.monotonic() - seconds, time.monotonic()
+    saved_at, saved_step = time.monotonic(), step
     budget = (plan.minutes or 0) * 60 * BUDGET_USED
+    judged = sum(batch.ids.size for batch in validation)
+    spent, fed = 0.0, 0  # seconds in steps, and ids that went through the model in them
     stream = loader(steps, step, plan.steps or 10**9, workers)
     share = 0.0
     while True:
@@ -303,28 +330,44 @@ def train(
                 group["lr"] = learning_rate
             optimizer.zero_grad(set_to_none=False)
         total = torch.zeros(2, device=device)  # nats, tokens
+        step_began = time.monotonic()
         for batch in next(stream)[processes.rank :: processes.count]:
+            fed += batch.ids.size
             losses, _ = token_losses(trained, batch, device, plan.precision)
             losses.sum().backward()
             total += torch.tensor([float(losses.detach().sum()), losses.numel()], device=device)
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in model.parameters()]
+        for parameter in model.parameters():
+            if parameter.grad is None:  # a process that had no batch in the first step takes part in it all the same
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
         processes.sum([total, *gradients])
         loss, count = float(total[0] / total[1]), int(total[1])
-        if not math.isfinite(loss):
+        torch._foreach_div_(gradients, float(count))
+        norm = float(torch.nn.utils.clip_grad_norm_(list(model.parameters()), plan.clip))
+        if not math.isfinite(loss + norm):  # before the weights are touched
             first = step * plan.windows_a_step
             raise TrainingError(
-                f"the loss of step {step} is {loss} (windows {first} to {first + plan.windows_a_step - 1}); "
-                "lower the learning rate, or train in float32"
+                f"the loss of step {step} is {loss} and its gradient {norm} (windows {first} to "
+                f"{first + plan.windows_a_step - 1}); lower the learning rate, or train in float32"
             )
-        torch._foreach_div_(gradients, float(count))
-        torch.nn.utils.clip_grad_norm_(list(model.parameters()), plan.clip)
         for optimizer in optimizers:
             optimizer.step()
-        step, tokens, seconds = step + 1, tokens + count, time.monotonic() - began
+        step, tokens = step + 1, tokens + count
+        seconds, spent = time.monotonic() - began, spent + time.monotonic() - step_began
         progress = Progress(step, share, loss, learning_rate, tokens, seconds)
-        last = bool(plan.steps and step >= plan.steps) or bool(plan.minutes and seconds >= budget)
+        last = bool(plan.steps and step >= plan.steps)
+        if plan.minutes:
+            # In a short run the last validation may need more than its share: half of what training takes a token.
+            room = plan.minutes * 60 - 0.5 * judged * spent / max(fed, 1)
+            budget = max(min(budget, room), 30 * plan.minutes)
+            last = processes.agree(seconds / budget, device) >= 1  # every process must judge at the same step
         if step % plan.validate_every == 0 or last:
             progress.validation = evaluate_loss(model, validation, vocabulary, device, plan.precision)
+            if not math.isfinite(progress.validation["loss"]):
+                raise TrainingError(
+                    f"the validation loss after step {step - 1} is {progress.validation['loss']}; lower the learning "
+                    "rate, or train in float32"
+                )
             since_best += 1
             if progress.validation["per_note"] < best:
                 best, since_best = progress.validation["per_note"], 0
@@ -335,7 +378,7 @@ def train(
                     facts = {"step": step, "tokens": tokens, "seconds": round(time.monotonic() - began, 1),
                              "parameters": parameter_count(size, vocabulary.size), "size": plan.size,
                              "validation": progress.validation, "vocabulary": vocabulary.to_spec()}  # fmt: skip
-                    (output / "best.json").write_text(json.dumps(facts, indent=1) + "\n")
+                    _write(output / "best.json", json.dumps(facts, indent=1) + "\n")
             seconds = time.monotonic() - began
         rows += 1
         if lead:
@@ -343,8 +386,10 @@ def train(
                 log.write(json.dumps(asdict(progress)) + "\n")
             if time.monotonic() - saved_at > plan.save_every_seconds or last:
                 save()
-                saved_at = time.monotonic()
+                saved_at, saved_step = time.monotonic(), step
         if on_step and lead:
             on_step(progress)
+    if lead and saved_step != step:  # patience or the clock ended the run at a step that looked like any other
+        save()
     processes.leave()
     return output / "best.safetensors"

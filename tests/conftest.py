@@ -114,7 +114,8 @@ def midigen(
     place = tmp_path / "here"
     place.mkdir()
     monkeypatch.chdir(place)
-    before = signal.getsignal(signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in signals}
 
     def run(*words: object) -> Ended:
         capsys.readouterr()
@@ -123,4 +124,5 @@ def midigen(
         return Ended(code, said.out, said.err)
 
     yield run
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)

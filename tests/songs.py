@@ -60,6 +60,8 @@ def make_song(
             step = (step + dice.choice((-3, -2, -1, 1, 2, 3))) % 7
         return notes
 
+    picking = [dice.choice((0, 2, 4, 7)) for _ in range(24)]
+    walking = [0, *(dice.choice((0, 2, 4)) for _ in range(11))]
     sections = {
         name: [(root, melody(root)) for root in PROGRESSIONS[style][number]] for number, name in enumerate("AB")
     }
@@ -71,11 +73,11 @@ def make_song(
         lines["piano"] += [(start, length, tone(root + k, 48), 60) for k in (0, 2, 4)]
         step = QUARTER // 2 if style != "shuffle" else QUARTER // 3
         for number, onset in enumerate(range(0, length, step)):
-            strum = (0, 4) if style == "rock" else ((0, 2, 4)[number % 3],)
+            strum = (0, picking[number] or 4) if style == "rock" else (picking[number],)
             lines["guitar"] += [(start + onset, step, tone(root + k, 48), 80 + 8 * (onset == 0)) for k in strum]
             lines["drums"].append((start + onset, 60, 42, 70))
         for number, onset in enumerate(range(0, length, QUARTER)):
-            lines["bass"].append((start + onset, QUARTER, tone(root + (4 if number == 2 else 0), 36), 95))
+            lines["bass"].append((start + onset, QUARTER, tone(root + walking[number], 36), 95))
             lines["drums"].append((start + onset, 60, 38 if number % 2 else 36, 100))
     programs = {"piano": 0, "guitar": 25, "bass": 33, "drums": 0}
     band = []
@@ -116,6 +118,17 @@ def delayed(score: Score, ticks: int) -> Score:
     )
 
 
+def small_corpus(base: Path) -> Path:
+    """A corpus of 18 short songs, prepared once in ``base`` (the whole session's folder); not to be written to."""
+    from midigen.corpus import prepare
+
+    output = base / "small-corpus"
+    if not (output / "corpus.json").exists():
+        write_songs(base / "small-songs", 18)
+        prepare([base / "small-songs"], output, validation_share=0.2, jobs=1)
+    return output
+
+
 def write_songs(folder: Path, count: int, *, bars: int = 16, first_seed: int = 0) -> list[Path]:
     """``count`` different songs in several styles, keys and metres as ``.mid`` files in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +142,7 @@ def write_songs(folder: Path, count: int, *, bars: int = 16, first_seed: int = 0
             metre=("4/4", "4/4", "3/4", "6/8")[seed % 4],
             bars=bars,
             tempo_qpm=80.0 + 7 * (seed % 9),
-            parts=("piano", "guitar", "bass", "drums") if seed % 3 else ("piano", "bass"),
+            parts=("piano", "guitar", "bass", "drums") if seed % 3 else ("piano", "guitar"),
             seed=seed,
             human=seed % 2 == 1,
         )

@@ -22,6 +22,7 @@ SYMBOLIC = [
     "fingerprints",
     "tokenizers",
     "corpus",
+    "cells",
     "attention",
     "model",
     "checkpoint",
@@ -38,9 +39,10 @@ PICTURES = ["pictures"]
 # The hall and the front door stand before everything. Composing a score knows no sound, so it looks to one wing only.
 ABOVE = {
     "composition": GROUND + SYMBOLIC,
-    "song": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition"],
+    "record": [*GROUND, "renderers", "__init__"],
+    "song": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "record"],
     "__init__": [*GROUND, "song"],
-    "cli": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "song"],
+    "cli": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "record", "song"],
     "__main__": ["errors", "cli"],
 }
 ALLOWED = {

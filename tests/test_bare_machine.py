@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from midigen.corpus import prepare
-from tests.songs import write_songs
+from songs import write_songs
 
 # Only what midigen's own code imports is refused: torch and transformers look for optional guests of their own.
 BLOCK = """
@@ -30,10 +30,9 @@ HOUSE = str(Path(__file__).parents[1] / "midigen")
 
 def run_without(names: set[str], program: str, *arguments: str) -> str:
     """Run a Python program in a process where importing any of ``names`` fails; returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning:midigen", "-c", BLOCK.format(names=names, house=HOUSE) + program, *arguments],
-        capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=300,
-    )  # fmt: skip
+    code = BLOCK.format(names=names, house=HOUSE) + program
+    command = [sys.executable, "-W", "error::UserWarning:midigen", "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -53,8 +52,8 @@ sys.exit(main(sys.argv[1:]))
         "pyloudnorm", "fluidsynth",
     }  # fmt: skip
     said = run_without(
-        music, program, "train", str(tmp_path / "corpus"), "-o", str(tmp_path / "run"), "--size", "tiny", "--steps", "2",
-        "--windows-a-step", "2", "--validate-every", "2", "--threads", "1",
+        music, program, "train", str(tmp_path / "corpus"), "-o", str(tmp_path / "run"), "--size", "tiny",
+        "--steps", "2", "--windows-a-step", "2", "--validate-every", "2", "--threads", "1",
     )  # fmt: skip
     assert "nats a note" in said
     assert (tmp_path / "run" / "best.safetensors").is_file()

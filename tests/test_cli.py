@@ -256,7 +256,7 @@ def run_apart(words: list[str], place: Path, before: str = "") -> subprocess.Pop
     """The command line in a process of its own, with the signals of a terminal."""
     script = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"{before}\nfrom midigen.__main__ import main\nsys.exit(main(sys.argv[1:]))"
+        f"{before}\nfrom midigen.__main__ import main\nsys.exit(main())"
     )
     return subprocess.Popen(
         [sys.executable, "-c", script, *words],
@@ -270,7 +270,7 @@ def run_apart(words: list[str], place: Path, before: str = "") -> subprocess.Pop
 
 @needs_fluidsynth
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "terminated"])
-@pytest.mark.parametrize("seconds", [0.0, 0.7])
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 0.7])
 def test_stopped_in_the_middle_nothing_is_left(
     sent: signal.Signals, code: int, seconds: float, tmp_path: Path, tiny_model: Path
 ) -> None:

@@ -111,7 +111,9 @@ def test_the_sustain_pedal_lengthens_notes() -> None:
 
 @pytest.mark.parametrize("quarter", [1, 3])
 def test_a_shifted_bar_line_is_put_right(quarter: int) -> None:
-    straight = make_song("rock")
+    strum = [(i * QUARTER // 2, 200, 48 + i % 7) for i in range(64)]
+    roots = [(bar * BAR, 3 * QUARTER, 36 + bar) for bar in range(8)] + [(bar * BAR + 3 * QUARTER, 240, 43) for bar in range(8)]
+    straight = Score((line("guitar", strum), line("bass", roots)))
     shifted = delayed(straight, quarter * QUARTER)
     grid, moved = to_grid(straight), to_grid(shifted)
     assert moved.bars == grid.bars

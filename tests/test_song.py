@@ -71,6 +71,15 @@ def test_changes_are_made_to_the_same_song(made: Song, tmp_path: Path) -> None:
 
 
 @needs_fluidsynth
+def test_names_may_come_as_one_text(made: Song, tiny_model: Path) -> None:
+    song = compose(
+        bars=2, seed=5, key="Am", parts="piano, bass", mute="bass", checkpoint=str(tiny_model), soundfont=FONT
+    )
+    assert song.midi == made.midi
+    assert [strip.heard for strip in song.mix.applied] == [True, False]
+
+
+@needs_fluidsynth
 def test_a_seed_that_was_drawn_is_written_down(tiny_model: Path) -> None:
     song = compose(bars=1, parts=("bass",), checkpoint=str(tiny_model), soundfont=FONT)
     assert isinstance(song.record["settings"]["seed"], int)
@@ -266,7 +275,7 @@ def test_the_next_free_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_a_score_holds_is_told_in_plain_values() -> None:
-    from midigen.song import describe
+    from midigen.record import describe
 
     facts = describe(Score((Part("x", notes=(Note(0, 60, 0, 64),)),), bars=3))
     assert facts["bars"] == 3

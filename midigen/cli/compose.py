@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from midigen.cli.progress import Progress
+from midigen.cli.stopping import stop_at_once
 from midigen.cli.values import (
     MIX_OPTIONS,
     SOUNDFONT_OPTIONS,
@@ -58,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    stop_at_once()
     with Progress(timings=args.timings) as progress:
         return _compose(args, progress)
 
@@ -66,10 +68,10 @@ def _compose(args: argparse.Namespace, progress: Progress) -> int:
     from midigen.cli.summary import tell
     from midigen.folders import free_name, new_folder
     from midigen.prompt import Prompt
-    from midigen.song import compose, read_settings
+    from midigen.song import compose, settings_of
 
     changes = given(args, (*PROMPT_OPTIONS, *SOUNDFONT_OPTIONS, *MIX_OPTIONS, *MODEL_OPTIONS))
-    settings = merged(read_settings(args.again) if hasattr(args, "again") else {}, changes)
+    settings = merged(settings_of(args.again) if hasattr(args, "again") else {}, changes)
     # The seed is settled here, since the folder is called after it.
     wish = Prompt(**{name: settings[name] for name in PROMPT_OPTIONS if name in settings}).with_seed()
     settings["seed"] = wish.seed

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     with tqdm(unit=" files", disable=None, leave=False, file=sys.stderr) as bar:
         report = prepare(
             args.sources, args.output, validation=args.validation, validation_share=args.validation_share,
-            weights=weights, note_tokens=args.note_tokens, jobs=args.jobs, on_files=lambda done: bar.update(done - bar.n),
+            weights=weights, note_tokens=args.note_tokens, jobs=args.jobs,
+            on_files=lambda done: bar.update(done - bar.n),
         )  # fmt: skip
     files = sum(report.kept.values()) + sum(report.refused.values())
     minutes = max((time.monotonic() - began) / 60, 1e-9)

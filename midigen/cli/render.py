@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from midigen.cli.progress import Progress
+from midigen.cli.stopping import stop_at_once
 from midigen.cli.values import (
     MIX_OPTIONS,
     SOUNDFONT_OPTIONS,
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    stop_at_once()
     with Progress(timings=args.timings) as progress:
         return _render(args, progress)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def tell(song: Song, folder: Path) -> None:
     """Print what ``song`` is and what lies in ``folder``."""
-    from midigen.song import describe
+    from midigen.record import describe
 
     music = describe(song.score)
     minutes, seconds = divmod(round(music["seconds"]), 60)

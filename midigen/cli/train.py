@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from midigen.cli.values import number, whole
+from midigen.cli.values import number, part_and_text, whole
+from midigen.errors import BadRequest
 
 if TYPE_CHECKING:
+    from midigen.dataset import Mixture
     from midigen.training import Progress
 
 EVERY_SECONDS = 10.0  # between two lines of progress
@@ -34,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan.add_argument("--validate-every", metavar="N", type=whole, help="steps (default: 200)")
     plan.add_argument("--patience", metavar="N", type=whole, help="stop after so many validations without gain")
     plan.add_argument("--precision", metavar="NAME", help="bfloat16 or float32 (default: bfloat16)")
+    plan.add_argument("--start", metavar="WEIGHTS", help="begin with these (a run's best.safetensors)")
+    plan.add_argument(
+        "--mixture", metavar="NAME=VALUE", type=part_and_text, action="append", default=[],
+        help="what windows ask for (midigen.dataset.Mixture), such as drop_drums=0.5 or transpose=random",
+    )  # fmt: skip
     plan.add_argument("--seed", metavar="N", type=whole, help="(default: 0)")
     machine = parser.add_argument_group("machine (several devices: torchrun --nproc-per-node N -m midigen train ...)")
     machine.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda where there is one)")
@@ -42,11 +49,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--compile", dest="compile_model", action="store_true", help="compile the model with torch")
 
 
+def _mixture(pairs: list[tuple[str, str]]) -> Mixture:
+    from midigen.dataset import Mixture
+
+    kinds = {f.name: type(f.default) for f in fields(Mixture)}
+    for name, _ in pairs:
+        if name not in kinds:
+            raise BadRequest(f"unknown mixture value {name!r}: choose from {', '.join(kinds)}")
+    return Mixture(**{name: text if kinds[name] is str else number(text) for name, text in pairs})  # type: ignore[arg-type]
+
+
 def run(args: argparse.Namespace) -> int:
     from midigen.training import Plan, train
 
     said = vars(args)
-    plan = Plan(**{f.name: said[f.name] for f in fields(Plan) if f.name in said})
+    plan = Plan(**{f.name: said[f.name] for f in fields(Plan) if f.name in said and f.name != "mixture"})
+    plan = replace(plan, mixture=_mixture(args.mixture))
     machine = {name: said[name] for name in ("device", "threads", "workers", "compile_model") if name in said}
     last = [0.0]
 

@@ -126,24 +126,43 @@ class Band(MusicTokenizer):
 
     def _create_token_types_graph(self) -> dict[str, set[str]]:
         """Which type of token may follow which, as miditok counts its errors; the exact grammar is ``grammar``."""
-        note = {"Position", "Touch", "Pitch", "DrumVelocity", "Drum", "Lane", "Bar"}
+        note_tokens = self.lanes_vocabulary.note_tokens
+        touch = "Velocity" if note_tokens == "attribute" else "Touch"
+        place = set() if note_tokens == "joined" else {"Position"}
+        again = {touch} if note_tokens in ("attribute", "pair") else {touch, "Pitch"}
+        begin = place or {touch, "DrumVelocity"}
         graph = {
             "Metre": {"Tempo"}, "Tempo": {"Key"}, "Key": {"Opening"}, "Opening": {"Bars"}, "Bars": {"Lane"},
-            "Lane": {"Lane", "Program", "Density", "Bar", "Position", "Chord"}, "Program": {"Density"},
+            "Lane": {"Lane", "Program", "Density", "Bar", "Chord", *begin}, "Program": {"Density"},
             "Density": {"Polyphony"}, "Polyphony": {"Register"}, "Register": {"Lane", "Bar"},
             "Bar": {"Left"}, "Left": {"Form", "Lane"}, "Form": {"Lane", "Bar"},
             "Chord": {"ChordBass", "Position", "Lane", "Bar"}, "ChordBass": {"Position", "Lane", "Bar"},
-            "Position": {"Touch", "DrumVelocity", "Pitch", "Drum", "Chord"},
-            "Touch": {"Pitch"}, "DrumVelocity": {"Drum"}, "Pitch": note, "Drum": note,
+            "Position": {"Chord", "DrumVelocity", "Drum", *again} if place else {"Chord"},
+            touch: {"Duration" if note_tokens == "attribute" else "Pitch"},
+            "DrumVelocity": {"Drum"}, "Pitch": {"Lane", "Bar", *place, *again},
+            "Drum": {"Lane", "Bar", "DrumVelocity", "Drum", *place},
         }  # fmt: skip
-        if "velocity" in self.lanes_vocabulary.sizes:
-            graph |= {
-                "Velocity": {"Duration"},
-                "Duration": {"Pitch"},
-                "Position": {"Velocity", "DrumVelocity", "Chord"},
-            }
-            del graph["Touch"]
-        return graph
+        return graph | ({"Duration": {"Pitch"}} if note_tokens == "attribute" else {})
+
+    def _tokens_errors(self, tokens: list[str]) -> int:
+        """Successions of types that the graph does not have, and positions that go back inside a cell."""
+        errors, position = 0, -1
+        pairs = [token.split("_") for token in tokens]
+        for (before, _), (kind, value) in zip(pairs, pairs[1:], strict=False):
+            wrong = kind not in self.tokens_types_graph[before]
+            if kind == "Position":
+                wrong |= int(value) <= position
+                position = int(value)
+            elif kind in ("Lane", "Bar", "START"):
+                position = -1
+            errors += wrong
+        return errors
+
+    def _add_special_tokens_to_types_graph(self) -> None:
+        super()._add_special_tokens_to_types_graph()
+        types = {name.upper() for name in SPECIALS}  # miditok lets them follow one another by name only, not by type
+        for name in types:
+            self.tokens_types_graph[name] |= types
 
 
 def _window_starts(metres: np.ndarray) -> list[int]:

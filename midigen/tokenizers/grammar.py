@@ -1,7 +1,8 @@
 """Which token may come next inside a cell. What the grammar allows always decodes, and a bar always ends.
 
 One small state machine a type of cell. Each has ``allowed()``, a bool mask over the vocabulary; ``may_end``, whether
-the token that opens whatever follows may come; and ``push(token)``.
+the token that opens whatever follows may come; ``over()``, a mask of tokens that can only belong to a later cell, so
+that a model that wants one of them holds this cell to be over; and ``push(token)``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from midigen.analysis import FORM_DISTANCES
 from midigen.errors import BadRequest
 from midigen.instruments import INSTRUMENTS
 from midigen.tokenizers.vocabulary import (
+    END,
     HIGHEST_DRUM,
     HIGHEST_PITCH,
     LOWEST_DRUM,
@@ -32,7 +34,16 @@ class Cell(Protocol):
 
     def allowed(self) -> np.ndarray: ...
 
+    def over(self) -> np.ndarray: ...
+
     def push(self, token: int) -> None: ...
+
+
+def _opening(vocabulary: Vocabulary) -> np.ndarray:
+    """Tokens that open a bar or a cell, or end the window."""
+    mask = vocabulary.mask("lane") | vocabulary.mask("bar")
+    mask[END] = True
+    return mask
 
 
 class FormCell:
@@ -52,6 +63,9 @@ class FormCell:
 
     def allowed(self) -> np.ndarray:
         return self._mask & (not self._done)
+
+    def over(self) -> np.ndarray:
+        return np.zeros_like(self._mask)
 
     def push(self, token: int) -> None:
         self._done = True
@@ -82,6 +96,12 @@ class HarmonyCell:
             mask[v.id("chord_bass", self._bass_for)] = False
         return mask
 
+    def over(self) -> np.ndarray:
+        v = self._v
+        mask = _opening(v)
+        mask[v.first["position"] : v.first["position"] + self._position + 1] = True
+        return mask
+
     def push(self, token: int) -> None:
         kind, value = self._v.value(token)
         if kind == "chord":
@@ -96,10 +116,13 @@ class HarmonyCell:
 class PartCell:
     """Notes in order of position, then pitch, inside the instrument's range; every note has a velocity and length.
 
-    ``must_play`` forbids an empty cell.
+    ``must_play`` forbids an empty cell. ``shift`` is by how many semitones the notes are to be moved when they are
+    written: they stay in the instrument's range when they have been.
     """
 
-    def __init__(self, kind: str, bar_length: int, vocabulary: Vocabulary, must_play: bool = False) -> None:
+    def __init__(
+        self, kind: str, bar_length: int, vocabulary: Vocabulary, must_play: bool = False, shift: int = 0
+    ) -> None:
         v = self._v = vocabulary
         if v.note_tokens not in ("running", "pair"):
             raise BadRequest(f"note tokens {v.note_tokens!r} can be measured but not written; use 'running' or 'pair'")
@@ -107,8 +130,9 @@ class PartCell:
         self._drum = row.is_drum
         low, high = (LOWEST_DRUM, HIGHEST_DRUM) if row.is_drum else (LOWEST_PITCH, HIGHEST_PITCH)
         block = v.first["drum" if row.is_drum else "pitch"]
-        self._first_pitch = block + max(row.lowest, low) - low
-        self._end_pitch = block + min(row.highest, high) - low + 1
+        shift = 0 if row.is_drum else shift
+        self._first_pitch = block + max(row.lowest - shift, low) - low
+        self._end_pitch = block + min(row.highest - shift, high) - low + 1
         touch = "drum_velocity" if row.is_drum else "touch"
         self._first_touch, self._end_touch = v.first[touch], v.first[touch] + v.sizes[touch]
         self._first_position = v.first["position"]
@@ -139,6 +163,11 @@ class PartCell:
             if self._touch >= 0 and not fresh:
                 mask[self._touch] = False  # running status: said only where it changes
                 mask[self._next_pitch : self._end_pitch] = True
+        return mask
+
+    def over(self) -> np.ndarray:
+        mask = _opening(self._v)
+        mask[self._first_position : self._next_position] = True
         return mask
 
     def push(self, token: int) -> None:

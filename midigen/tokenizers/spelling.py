@@ -50,15 +50,23 @@ def _changed(values: np.ndarray) -> np.ndarray:
 
 
 def read_notes(ids: np.ndarray, kind: str, vocabulary: Vocabulary) -> np.ndarray:
-    """The notes of cells spelled one after the other: ``(n, 4)`` position, duration, pitch, velocity bin."""
+    """The notes of cells spelled one after the other: ``(n, 4)`` position, duration, pitch, velocity bin.
+
+    A pitch that comes before any position or velocity, as in no cell that was spelled here, is passed over.
+    """
     v = vocabulary
     ids = np.asarray(ids, dtype=np.int64)
-    notes = np.flatnonzero(v.ends_note[ids])
+    needed = ["velocity", "duration"] if v.note_tokens == "attribute" else ["touch"]
+    needed = ["drum_velocity"] if kind == "drums" else needed
+    needed += ["position"] if v.note_tokens != "joined" else []
+    last_said = {}
+    for name in needed:
+        inside = (ids >= v.first[name]) & (ids < v.first[name] + v.sizes[name])
+        last_said[name] = np.maximum.accumulate(np.where(inside, np.arange(len(ids)), -1))
+    notes = np.flatnonzero(v.ends_note[ids] & np.all([where >= 0 for where in last_said.values()], axis=0))
 
     def latest(name: str) -> np.ndarray:
-        inside = (ids >= v.first[name]) & (ids < v.first[name] + v.sizes[name])
-        where = np.maximum.accumulate(np.where(inside, np.arange(len(ids)), 0))
-        return ids[where][notes] - v.first[name]
+        return ids[last_said[name][notes]] - v.first[name]
 
     block, low, high = (
         ("drum", LOWEST_DRUM, HIGHEST_DRUM) if kind == "drums" else ("pitch", LOWEST_PITCH, HIGHEST_PITCH)

@@ -182,7 +182,7 @@ def read_windows(ids: Sequence[int], vocabulary: Vocabulary) -> list[Window]:
     """The inverse of :func:`arrange`, for one sequence or several one after the other.
 
     Every cell that is there comes back with its status; ``left`` and header values too. Tokens that stand outside any
-    window are passed over, and a sequence that breaks off gives the cells it has.
+    window or bar are passed over, and a sequence that breaks off gives the cells it has.
     """
     v = vocabulary
     windows: list[Window] = []
@@ -215,7 +215,7 @@ def read_windows(ids: Sequence[int], vocabulary: Vocabulary) -> list[Window]:
             status, row, bar = MISSING, -1, -1
         elif kind == "bar":
             close()
-            row, bar = -1, value
+            row, bar = -1, value if value < window.bars else -1
         elif kind == "left" and bar >= 0:
             window.left[bar] = value
         elif kind == "form" and bar >= 0:

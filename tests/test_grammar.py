@@ -1,0 +1,109 @@
+"""Whatever the grammar allows decodes, spells again to the very same ids, and comes to an end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midigen.analysis import FORM_DISTANCES, beat_length
+from midigen.errors import BadRequest
+from midigen.grid import METRES, bar_positions
+from midigen.instruments import INSTRUMENTS
+from midigen.tokenizers.grammar import MOST_NOTES, Cell, FormCell, HarmonyCell, PartCell
+from midigen.tokenizers.spelling import read_chords, read_form, read_notes, spell_chords, spell_notes
+from midigen.tokenizers.vocabulary import Vocabulary
+
+VOCABULARIES = {name: Vocabulary(name) for name in ("running", "pair")}
+seeds = st.integers(0, 2**32)
+
+
+def walk(cell: Cell, random: np.random.Generator, leave: float) -> list[int]:
+    """Random allowed tokens, all types of token alike; where the cell may end, it does with chance ``leave``."""
+    written: list[int] = []
+    for _ in range(10_000):
+        allowed = np.flatnonzero(cell.allowed())
+        if cell.may_end and (not len(allowed) or random.random() < leave):
+            return written
+        assert len(allowed), "a cell that may not end must have a way on"
+        kinds: dict[str, list[int]] = {}
+        for token in allowed.tolist():
+            kinds.setdefault(VOCABULARIES["running"].value(token)[0], []).append(token)
+        token = int(random.choice(kinds[sorted(kinds)[random.integers(len(kinds))]]))
+        cell.push(token)
+        written.append(token)
+    raise AssertionError("the cell does not end")
+
+
+@given(
+    seeds, st.sampled_from(list(INSTRUMENTS)), st.sampled_from(METRES), st.sampled_from(sorted(VOCABULARIES)),
+    st.sampled_from([0.0, 0.02, 0.3]), st.booleans(),
+)  # fmt: skip
+def test_notes_that_are_allowed_are_spelled_so(
+    seed: int, kind: str, metre: str, note_tokens: str, leave: float, must_play: bool
+) -> None:
+    v, row, length = VOCABULARIES[note_tokens], INSTRUMENTS[kind], bar_positions(metre)
+    ids = walk(PartCell(kind, length, v, must_play), np.random.default_rng(seed), leave)
+    notes = read_notes(np.array(ids, dtype=np.int64), kind, v)
+    assert len(notes) == v.ends_note[ids].sum() <= MOST_NOTES
+    assert len(notes) or not must_play
+    position, duration, pitch, velocity = notes.T
+    assert (position < length).all() and (np.diff(position) >= 0).all()
+    assert (pitch >= row.lowest).all() and (pitch <= row.highest).all()
+    assert (duration >= 1).all() and (velocity >= 0).all() and (velocity < 32).all()
+    lane = np.concatenate([np.zeros((len(notes), 1), dtype=np.int64), notes], axis=1)
+    assert lane.tolist() == sorted(lane.tolist(), key=lambda n: (n[1], n[3]))
+    assert len({(n[1], n[3]) for n in lane.tolist()}) == len(lane)  # no note twice
+    if note_tokens == "running":
+        assert spell_notes(lane, kind, 1, v)[0].tolist() == ids
+
+
+@given(seeds, st.sampled_from(METRES), st.sampled_from([0.0, 0.3]))
+def test_chords_that_are_allowed_are_spelled_so(seed: int, metre: str, leave: float) -> None:
+    v, beat = VOCABULARIES["running"], beat_length(METRES.index(metre))
+    ids = walk(HarmonyCell(bar_positions(metre), beat, v), np.random.default_rng(seed), leave)
+    chords = read_chords(np.array(ids), 0, v)
+    assert chords and chords[0].position == 0
+    positions = [c.position for c in chords]
+    assert positions == sorted(set(positions)) and all(p % beat == 0 and p < bar_positions(metre) for p in positions)
+    assert spell_chords(chords, 1, v)[0].tolist() == ids
+
+
+@given(seeds, st.integers(0, 63))
+def test_form_points_to_bars_that_are_there(seed: int, bar: int) -> None:
+    v, random = VOCABULARIES["running"], np.random.default_rng(seed)
+    present = random.random(64) < 0.5
+    cell = FormCell(bar, present, v)
+    reachable = {read_form(t, v) for t in np.flatnonzero(cell.allowed()).tolist()}
+    expected = {(d, s) for d in FORM_DISTANCES for s in (True, False) if d <= bar and present[bar - d]}
+    assert reachable == expected | {(0, False)}
+    assert len(walk(cell, random, 1.0)) == 1 and cell.may_end and not cell.allowed().any()
+
+
+def test_a_part_that_must_play_cannot_leave_before_it_has() -> None:
+    v = VOCABULARIES["running"]
+    silent, loud = PartCell("bass", 48, v), PartCell("bass", 48, v, must_play=True)
+    assert silent.may_end and not loud.may_end
+    for kind, value in (("position", 12), ("touch", 3), ("pitch", 20)):
+        assert loud.allowed()[v.id(kind, value)]
+        loud.push(v.id(kind, value))
+        assert loud.may_end == (kind == "pitch")
+
+
+def test_the_touch_in_force_is_not_said_again() -> None:
+    v = VOCABULARIES["running"]
+    cell = PartCell("piano", 48, v)
+    for kind, value in (("position", 0), ("touch", 3), ("pitch", 20)):
+        cell.push(v.id(kind, value))
+    assert not cell.allowed()[v.id("touch", 3)] and cell.allowed()[v.id("touch", 4)]
+    assert not cell.allowed()[v.id("pitch", 20)] and cell.allowed()[v.id("pitch", 21)]
+    assert not cell.allowed()[v.id("position", 0)] and cell.allowed()[v.id("position", 1)]
+    cell.push(v.id("position", 47))
+    assert not cell.may_end and cell.allowed()[v.id("pitch", 0)]  # the lowest again, at the new place
+
+
+@pytest.mark.parametrize("note_tokens", ["attribute", "joined"])
+def test_spellings_without_a_grammar_are_refused(note_tokens: str) -> None:
+    with pytest.raises(BadRequest, match="use 'running' or 'pair'"):
+        PartCell("piano", 48, Vocabulary(note_tokens))
