@@ -169,6 +169,7 @@ def _settle(
         mode = "minor" if key >= 12 else "major"
         if asked is None:
             shares = np.array(tokenizer["keys"])[12 * (key // 12) : 12 * (key // 12) + 12]
+            shares = shares if shares.any() else np.ones(12)  # it may draw a mode that no song of its corpus is in
             asked = int(random.choice(12, p=shares / shares.sum())), mode
         shift = -home_shift(*asked)
     window = min(prompt.bars, FIRST_FILL)
@@ -177,13 +178,17 @@ def _settle(
     for kind in prompt.parts:
         slot = sum(p.kind == kind for p in parts)
         fed.append(v.lane(kind, slot))
-        if INSTRUMENTS[kind].is_drum:
-            parts.append(PartHeader(kind, slot))
+        is_drum = INSTRUMENTS[kind].is_drum
+        if is_drum:
             fed.append(UNSET)
-        else:
-            program = settle("program", None, list(INSTRUMENTS[kind].programs))
-            parts.append(PartHeader(kind, slot, program))
-        fed += [UNSET] * 3  # density, polyphony, register
+        program = None if is_drum else settle("program", None, list(INSTRUMENTS[kind].programs))
+        # How much a part plays is planned before its first note; the sparsest bin is next to silence.
+        density = settle("density", None, list(range(1, v.sizes["density"])))
+        polyphony = settle("polyphony", None, list(range(v.sizes["polyphony"])))
+        register = None if is_drum else settle("register", None, list(range(v.sizes["register"])))
+        if is_drum:
+            fed.append(UNSET)
+        parts.append(PartHeader(kind, slot, program, density, polyphony, register))
     return Piece(prompt.bars, parts, metre, tempo, key, shift)
 
 
@@ -252,7 +257,7 @@ def _write_window(
         if row == FORM:
             return FormCell(bar, present, v)
         if row == HARMONY:
-            return HarmonyCell(length, beat_length(piece.metre), v)
+            return HarmonyCell(length, beat_length(piece.metre), v, silence=False)
         earlier = piece.cells[row][max(0, first + bar - SILENT_BARS + 1) : first + bar]
         silent = all(cell is None or not len(cell) for cell in earlier)
         last_chance = silent and (len(earlier) == SILENT_BARS - 1 or first + bar == piece.bars - 1)

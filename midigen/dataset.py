@@ -51,6 +51,8 @@ class Mixture:
     drop_drums: float = 0.65
     drop_second: float = 0.7  # the second piano or guitar
     drop_part: float = 0.08
+    drop_resting: float = 0.85  # a part that rests in more than half of the bars
+    quiet: float = 0.15  # most bars, as a share, in which nobody plays
     opening: float = 0.25  # windows that begin with the song
     ending: float = 0.15  # windows that end with it
     transpose: str = "key"  # to C major or A minor; "random": to any key; "none"
@@ -120,9 +122,9 @@ class Windows:
             first = max(place[0], place[1] - span)
             stop = place[1]
 
-        rows = [r for r in range(len(song.lanes)) if song.lengths[1 + r, first:stop].any()]
-        rows = self._band(song, rows, random)
-        if not rows:
+        plays = song.lengths[1:, first:stop] > 0
+        rows = self._band(song, plays, random)
+        if not rows or plays[rows].any(axis=0).mean() < 1 - mix.quiet:
             return None
         has_form, has_harmony = random.random() >= mix.no_form, random.random() >= mix.no_harmony
         cost = song.lengths[[1 + r for r in rows], first:stop] + 1
@@ -215,14 +217,20 @@ class Windows:
         stop = int(later[0]) if len(later) else song.bars
         return (first, stop, ending) if stop - first >= 4 else None
 
-    def _band(self, song: SongView, rows: list[int], random: np.random.Generator) -> list[int]:
+    def _band(self, song: SongView, plays: np.ndarray, random: np.random.Generator) -> list[int]:
+        """The rows of the parts in the window, in random order; ``plays`` is ``(parts, bars)`` bool.
+
+        Parts that mostly rest are mostly left out: whoever asks for a part wants to hear it.
+        """
         kept = []
-        for row in rows:
+        for row in np.flatnonzero(plays.any(axis=1)).tolist():
             kind, slot = LANES[song.lanes[row]]
             if kind == "drums":
                 chance = self.mixture.drop_drums
             else:
                 chance = self.mixture.drop_second if slot else self.mixture.drop_part
+            if plays[row].mean() < 0.5:
+                chance = max(chance, self.mixture.drop_resting)
             if random.random() >= chance:
                 kept.append(row)
         random.shuffle(kept)
@@ -298,6 +306,7 @@ class Batch:
 
 
 def collate(windows: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Batch:
+    """Windows as one batch, padded at the end to the longest."""
     longest = max(len(ids) for ids, _, _ in windows)
     shape = (len(windows), longest)
     ids, learn, owner = np.zeros(shape, np.int64), np.zeros(shape, bool), np.zeros(shape, np.uint8)

@@ -15,7 +15,7 @@ from midigen.checkpoint import open_checkpoint, save_checkpoint
 from midigen.dataset import Mixture, Steps, Windows, judging
 from midigen.errors import TrainingError
 from midigen.model import build_model, load_state, size_named
-from midigen.training import evaluate_loss
+from midigen.training import evaluate_loss, read_weights
 
 KEYS = {
     "key": "All music was moved to C major or A minor, and is moved back where a song is composed.",
@@ -41,11 +41,10 @@ def pack(
     the training songs come from and what may be done with them. Raises :class:`TrainingError`.
     """
     import torch
-    from safetensors.numpy import load_file
 
     run = Path(run)
     try:
-        weights = load_file(run / "best.safetensors")
+        weights = read_weights(run / "best.safetensors")
         best, plan = (json.loads((run / f"{name}.json").read_text()) for name in ("best", "plan"))
     except (OSError, ValueError) as error:
         raise TrainingError(
@@ -78,6 +77,7 @@ def pack(
         "steps": best["step"],
         "tokens_learned": best["tokens"],
         "seconds": best["seconds"],
+        "before": best.get("before", []),
         "validation_windows": windows,
     }
     save_checkpoint(output, weights, size, tokenizer, provenance)
@@ -108,8 +108,12 @@ def model_card(provenance: dict[str, Any], parameters: int, about: str) -> str:
     for key in losses["int8 grid"]:
         label = names.get(key, key.removeprefix("per_note.") + ", nats a note")
         rows.append(f"| {label} | " + " | ".join(f"{values[key]:.3f}" for values in losses.values()) + " |")
-    began = "It began with the weights of an earlier run. " if plan.get("start") else ""
-    minutes = provenance["seconds"] / 60
+    stages = [
+        *((run["step"], run["tokens"], run["seconds"]) for run in provenance["before"]),
+        (provenance["steps"], provenance["tokens_learned"], provenance["seconds"]),
+    ]
+    said = (f"{n:,} steps, {tokens:,} tokens, {seconds / 60:.0f} minutes" for n, tokens, seconds in stages)
+    compute = "; then ".join(said)
     return f"""# Model card: {provenance["name"]}
 
 A decoder-only transformer (LLaMA style, size "{plan["size"]}", {parameters:,} parameters) that writes multi-track music
@@ -124,9 +128,10 @@ one scale a row; every engine computes with the same numbers.
 
 ## Compute
 
-{began}{provenance["steps"]:,} steps, {provenance["tokens_learned"]:,} tokens learned from, {minutes:.0f} minutes.
+{compute} (tokens learned from; wall time).
 Optimiser {plan["optimizer"]}, learning rate {plan["learning_rate"]}, {plan["schedule"]} schedule, {plan["precision"]},
-context {plan["context"] or "as the size"}, seed {plan["seed"]}. {KEYS[plan["mixture"]["transpose"]]}
+context {plan["context"] or "as the size"}, seed {plan["seed"]}{" (the last run's)" if len(stages) > 1 else ""}.
+{KEYS[plan["mixture"]["transpose"]]}
 
 ## Validation loss
 

@@ -175,6 +175,18 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
         raise TrainingError(f"{path}: cannot be read as weights ({error}); give a run's best.safetensors") from None
 
 
+def earlier(start: str | None) -> list[dict[str, float]]:
+    """Steps, tokens and seconds of the runs that the weights at ``start`` come from, the first one first.
+
+    Read from the ``best.json`` beside them; weights that lie alone have no known past.
+    """
+    facts = Path(start).with_name("best.json") if start else None
+    if facts is None or not facts.is_file():
+        return []
+    past = json.loads(facts.read_text(encoding="utf-8"))
+    return [*past.get("before", []), {key: past[key] for key in ("step", "tokens", "seconds")}]
+
+
 class Processes:
     """The processes of a run: one, or those that ``torchrun`` started."""
 
@@ -377,7 +389,8 @@ def train(
                     os.replace(beside, output / "best.safetensors")
                     facts = {"step": step, "tokens": tokens, "seconds": round(time.monotonic() - began, 1),
                              "parameters": parameter_count(size, vocabulary.size), "size": plan.size,
-                             "validation": progress.validation, "vocabulary": vocabulary.to_spec()}  # fmt: skip
+                             "validation": progress.validation, "vocabulary": vocabulary.to_spec(),
+                             "before": earlier(plan.start)}  # fmt: skip
                     _write(output / "best.json", json.dumps(facts, indent=1) + "\n")
             seconds = time.monotonic() - began
         rows += 1

@@ -93,7 +93,9 @@ def test_chords_may_change_inside_a_bar_and_are_said_again_at_every_bar() -> Non
 
 
 def test_silence_has_no_chord() -> None:
-    chords = estimate_chords(grid_of(3, piano=[(0, 0, 48, p) for p in (60, 64, 67)] + [(2, 0, 48, 60)], drums=[(1, 0, 1, 36)]))
+    chords = estimate_chords(
+        grid_of(3, piano=[(0, 0, 48, p) for p in (60, 64, 67)] + [(2, 0, 48, 60)], drums=[(1, 0, 1, 36)])
+    )
     assert [c.bar for c in chords] == [0, 1, 2]
     assert chords[1] == Chord(1, 0, NO_CHORD, "", NO_CHORD) and str(chords[1]) == "N.C."
 

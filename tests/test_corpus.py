@@ -341,7 +341,9 @@ def test_validation_songs_of_their_own_are_kept_apart(tmp_path: Path, pools: lis
     assert report.kept == {"validation": 3, "train": 5}
     splits = {row["file"]: (row["source"], row["split"], row["reason"]) for row in rows(tmp_path / "out")}
     assert splits["a-copy.mid"] == ("songs", "", "twin of x.mid")
-    assert all(split == {"songs": "train", "judges": "validation"}[source] for source, split, why in splits.values() if not why)
+    assert all(
+        split == {"songs": "train", "judges": "validation"}[source] for source, split, why in splits.values() if not why
+    )
 
 
 def test_twins_never_stand_on_both_sides(tmp_path: Path, pools: list[Pool]) -> None:
@@ -385,9 +387,7 @@ def test_weights_are_of_sources_and_of_beginnings_of_names(tmp_path: Path, pools
                 song, parts=tuple(replace(p, notes=tuple(replace(n, velocity=80) for n in p.notes)) for p in song.parts)
             )
         write_midi(song, tmp_path / "songs" / name)
-    prepare(
-        [tmp_path / "songs"], tmp_path / "out", validation_share=0, weights={"songs": 2.0, "jazz": 3.0, "pop": 0.0}
-    )
+    prepare([tmp_path / "songs"], tmp_path / "out", validation_share=0, weights={"songs": 2.0, "jazz": 3.0, "pop": 0.0})
     weights = {row["file"]: float(row["weight"]) for row in rows(tmp_path / "out")}
     assert weights == {"jazz__a.mid": 6.0, "pop__b.mid": 0.0, "c.mid": 2.0, "flat__d.mid": 1.0}
     with np.load(tmp_path / "out" / "train-0000.npz") as shard:

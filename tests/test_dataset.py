@@ -54,7 +54,8 @@ class Memory:
         lengths = song.lengths.astype(np.int64)
         starts = np.concatenate([[0], np.cumsum(lengths.ravel())])
         return SongView(
-            song.tokens, lengths, starts, song.lanes, song.programs, song.metres, song.tempos, song.similarity, song.chroma
+            song.tokens, lengths, starts, song.lanes, song.programs, song.metres, song.tempos, song.similarity,
+            song.chroma,
         )  # fmt: skip
 
     def draw(self, random: np.random.Generator) -> int:
@@ -279,7 +280,10 @@ def test_every_task_gives_what_it_says(cells: Cells) -> None:
 def test_descriptors_are_of_the_missing_cells(cells: Cells) -> None:
     for window in drawn_windows(cells, Mixture(0, 1, 1, 1, 0, unset=0), 60):
         for number, part in enumerate(window.parts):
-            missing = [window.cells[FIRST_PART + number][b] for b in np.flatnonzero(window.status[FIRST_PART + number] == MISSING)]
+            missing = [
+                window.cells[FIRST_PART + number][b]
+                for b in np.flatnonzero(window.status[FIRST_PART + number] == MISSING)
+            ]
             assert (part.density, part.polyphony, part.register) == measure(missing, part.kind, V)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from songs import STYLES, make_song
 
 from midigen.analysis import FORM_DISTANCES, beat_length
 from midigen.errors import BadRequest
-from midigen.grid import METRES, bar_positions
+from midigen.grid import METRES, bar_positions, to_grid
 from midigen.instruments import INSTRUMENTS
+from midigen.tokenizers.encoding import encode
 from midigen.tokenizers.grammar import MOST_NOTES, Cell, FormCell, HarmonyCell, PartCell
 from midigen.tokenizers.spelling import read_chords, read_form, read_notes, spell_chords, spell_notes
 from midigen.tokenizers.vocabulary import Vocabulary
@@ -24,6 +28,7 @@ def walk(cell: Cell, random: np.random.Generator, leave: float) -> list[int]:
     written: list[int] = []
     for _ in range(10_000):
         allowed = np.flatnonzero(cell.allowed())
+        assert not cell.over()[allowed].any(), "what can only come later cannot come now"
         if cell.may_end and (not len(allowed) or random.random() < leave):
             return written
         assert len(allowed), "a cell that may not end must have a way on"
@@ -107,3 +112,21 @@ def test_the_touch_in_force_is_not_said_again() -> None:
 def test_spellings_without_a_grammar_are_refused(note_tokens: str) -> None:
     with pytest.raises(BadRequest, match="use 'running' or 'pair'"):
         PartCell("piano", 48, Vocabulary(note_tokens))
+
+
+@pytest.mark.parametrize("metre", ["4/4", "6/8", "3/4"])
+@pytest.mark.parametrize("style", STYLES)
+def test_what_songs_are_made_of_is_allowed(style: str, metre: str) -> None:
+    """Else the model would learn what it may never write."""
+    v = VOCABULARIES["running"]
+    grid = to_grid(make_song(style, metre=metre, bars=16, human=True, seed=4))
+    song = encode(grid, v)
+    length, beat = bar_positions(metre), beat_length(METRES.index(metre))
+    edges = np.concatenate([[0], np.cumsum(song.lengths.astype(int).ravel())])
+    for number, (first, stop) in enumerate(pairwise(edges.tolist())):
+        row = number // grid.bars
+        cell: Cell = PartCell(grid.lanes[row - 1].kind, length, v) if row else HarmonyCell(length, beat, v)
+        for token in song.tokens[first:stop].tolist():
+            assert cell.allowed()[token] and not cell.over()[token]
+            cell.push(token)
+        assert cell.may_end

@@ -45,16 +45,17 @@ def only_lane(grid: Grid) -> np.ndarray:
 def test_notes_on_the_grid_come_through_exactly() -> None:
     dice = np.random.default_rng(1)
     played = sorted(
-        {(int(p), int(dice.integers(21, 109))): int(dice.choice(DURATIONS)) for p in dice.integers(0, 48 * 6, 120)}.items()
+        {
+            (int(p), int(dice.integers(21, 109))): int(dice.choice(DURATIONS)) for p in dice.integers(0, 48 * 6, 120)
+        }.items()
     )
     notes = tuple(
-        Note(at * POSITION, pitch, length * POSITION, 4 * (i % 32) + 2) for i, ((at, pitch), length) in enumerate(played)
+        Note(at * POSITION, pitch, length * POSITION, 4 * (i % 32) + 2)
+        for i, ((at, pitch), length) in enumerate(played)
     )
     grid = to_grid(Score((Part("piano", "piano", notes=notes),)))
     first = notes[0].onset_ticks // BAR
-    expected = [
-        [at // 48 - first, at % 48, length, pitch, i % 32] for i, ((at, pitch), length) in enumerate(played)
-    ]
+    expected = [[at // 48 - first, at % 48, length, pitch, i % 32] for i, ((at, pitch), length) in enumerate(played)]
     assert only_lane(grid).tolist() == expected
     assert velocity_of(only_lane(grid)[:, 4]).tolist() == [n.velocity for n in notes]
 
@@ -88,7 +89,9 @@ def test_any_number_of_ticks_a_quarter_will_do() -> None:
             replace(
                 p,
                 notes=tuple(
-                    replace(n, onset_ticks=round(n.onset_ticks * factor), duration_ticks=round(n.duration_ticks * factor))
+                    replace(
+                        n, onset_ticks=round(n.onset_ticks * factor), duration_ticks=round(n.duration_ticks * factor)
+                    )
                     for n in p.notes
                 ),
             )
@@ -112,7 +115,9 @@ def test_the_sustain_pedal_lengthens_notes() -> None:
 @pytest.mark.parametrize("quarter", [1, 3])
 def test_a_shifted_bar_line_is_put_right(quarter: int) -> None:
     strum = [(i * QUARTER // 2, 200, 48 + i % 7) for i in range(64)]
-    roots = [(bar * BAR, 3 * QUARTER, 36 + bar) for bar in range(8)] + [(bar * BAR + 3 * QUARTER, 240, 43) for bar in range(8)]
+    roots = [(bar * BAR, 3 * QUARTER, 36 + bar) for bar in range(8)] + [
+        (bar * BAR + 3 * QUARTER, 240, 43) for bar in range(8)
+    ]
     straight = Score((line("guitar", strum), line("bass", roots)))
     shifted = delayed(straight, quarter * QUARTER)
     grid, moved = to_grid(straight), to_grid(shifted)
@@ -132,7 +137,12 @@ def test_bar_lines_stay_where_the_bass_does_not_contradict_them() -> None:
 
 
 def test_a_change_of_metre_changes_the_bars_and_cuts_one_short() -> None:
-    metres = (Metre(0, 4, 4), Metre(2 * BAR, 3, 4), Metre(2 * BAR + 6 * QUARTER, 6, 8), Metre(2 * BAR + 10 * QUARTER, 4, 4))
+    metres = (
+        Metre(0, 4, 4),
+        Metre(2 * BAR, 3, 4),
+        Metre(2 * BAR + 6 * QUARTER, 6, 8),
+        Metre(2 * BAR + 10 * QUARTER, 4, 4),
+    )
     # 6/8 lasts three quarters a bar: the second bar of 6/8 is cut after one quarter.
     notes = [(i * QUARTER, QUARTER, 60 + i % 12) for i in range(26)]
     grid = to_grid(Score((line("piano", notes),), metres=metres))

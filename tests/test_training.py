@@ -121,7 +121,9 @@ def test_attention_in_blocks_is_attention(corpus: Path) -> None:
             use_blocks(model)
         losses, _ = token_losses(model, batch, "cpu", "float32")
         losses.sum().backward()
-        results.append((losses.detach().numpy(), [p.grad.numpy().copy() for p in model.parameters() if p.grad is not None]))
+        results.append(
+            (losses.detach().numpy(), [p.grad.numpy().copy() for p in model.parameters() if p.grad is not None])
+        )
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-4, atol=1e-4)
     for one, other in zip(results[0][1], results[1][1], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * float(np.abs(one).max()))
@@ -201,7 +203,9 @@ def test_a_loss_that_is_no_number_names_the_step(corpus: Path, tmp_path: Path, m
 
 
 def test_patience_ends_a_run_that_gains_nothing(corpus: Path, tmp_path: Path) -> None:
-    plan = replace(PLAN, steps=50, learning_rate=1e-12, optimizer="sgd", validate_every=1, patience=3, validation_windows=1)
+    plan = replace(
+        PLAN, steps=50, learning_rate=1e-12, optimizer="sgd", validate_every=1, patience=3, validation_windows=1
+    )
     train(corpus, tmp_path, plan, device="cpu", threads=1)
     rows = log(tmp_path)
     assert 3 <= len(rows) < 20 and json.loads((tmp_path / "best.json").read_text())["step"] <= len(rows) - 3
@@ -210,14 +214,16 @@ def test_patience_ends_a_run_that_gains_nothing(corpus: Path, tmp_path: Path) ->
     assert log(tmp_path) == rows  # it stays ended
 
 
-def test_minutes_are_kept(corpus: Path, tmp_path: Path) -> None:
-    plan = replace(PLAN, steps=None, minutes=0.07, schedule="cosine", warmup=0.1, validate_every=10_000, validation_windows=40)
+def test_minutes_are_kept(corpus: Path, finished: Path, tmp_path: Path) -> None:
+    plan = replace(
+        PLAN, steps=None, minutes=0.1, schedule="cosine", warmup=0.1, validate_every=10_000, validation_windows=100
+    )
     began = time.monotonic()
     train(corpus, tmp_path, plan, device="cpu", threads=1)
     took = time.monotonic() - began
-    assert took < 4.2
+    assert took < 6.4  # the last validation alone takes over a second
     rows = log(tmp_path)
-    assert rows[-1]["validation"] and rows[-1]["seconds"] > 1.8
+    assert rows[-1]["validation"] and rows[-1]["seconds"] > 2.9
     rates = [row["learning_rate"] for row in rows]
     assert rates[-1] < 0.25 * max(rates) and max(rates) > 0.8 * plan.learning_rate
 

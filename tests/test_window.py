@@ -124,7 +124,9 @@ def test_missing_cells_come_in_order_of_bars_and_lanes(window: Window) -> None:
     bars = [V.value(t)[1] for t in tail if V.value(t)[0] == "bar"]
     assert bars == np.flatnonzero((window.status == MISSING).any(axis=0)).tolist()
     lanes = [V.harmony_lane, *(V.lane(p.kind, p.slot) for p in window.parts)]
-    expected = [lanes[row - 1] for bar in bars for row in np.flatnonzero(window.status[:, bar] == MISSING) if row != FORM]
+    expected = [
+        lanes[row - 1] for bar in bars for row in np.flatnonzero(window.status[:, bar] == MISSING) if row != FORM
+    ]
     assert [t for t in tail if V.value(t)[0] == "lane"] == expected
 
 
@@ -134,10 +136,14 @@ def test_a_token_that_ends_a_cell_belongs_to_that_cell() -> None:
         [np.array(c, dtype=np.uint16) for c in row]
         for row in ([[V.id("form", 0)]] * 2, [[V.chord(0, "")]] * 2, [piano, piano], [[], bass])
     ]
-    window = Window([PartHeader("piano"), PartHeader("bass")], cells, np.full((4, 2), MISSING, np.int8), np.array([1, 0]))
+    window = Window(
+        [PartHeader("piano"), PartHeader("bass")], cells, np.full((4, 2), MISSING, np.int8), np.array([1, 0])
+    )
     ids, _, owner = arrange(window, V)
     fill = ids.tolist().index(FILL)
-    said = [f"{V.name(t)}:{OWNERS[o]}" for t, o in zip(ids[fill + 1 :].tolist(), owner[fill + 1 :].tolist(), strict=True)]
+    said = [
+        f"{V.name(t)}:{OWNERS[o]}" for t, o in zip(ids[fill + 1 :].tolist(), owner[fill + 1 :].tolist(), strict=True)
+    ]
     harmony, play, low = V.name(V.harmony_lane), V.name(V.lane("piano", 0)), V.name(V.lane("bass", 0))
     one = [
         "Form_0:form", f"{harmony}:structure", f"{V.name(V.chord(0, ''))}:harmony", f"{play}:harmony",

@@ -6,6 +6,7 @@ The vocabulary, the grid and the cells are those of this package; miditok gives 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ class Band(MusicTokenizer):
         """Successions of types that the graph does not have, and positions that go back inside a cell."""
         errors, position = 0, -1
         pairs = [token.split("_") for token in tokens]
-        for (before, _), (kind, value) in zip(pairs, pairs[1:], strict=False):
+        for (before, _), (kind, value) in pairwise(pairs):
             wrong = kind not in self.tokens_types_graph[before]
             if kind == "Position":
                 wrong |= int(value) <= position

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from midigen.analysis import FORM_DISTANCES
+from midigen.analysis import FORM_DISTANCES, NO_CHORD
 from midigen.errors import BadRequest
 from midigen.instruments import INSTRUMENTS
 from midigen.tokenizers.vocabulary import (
@@ -72,10 +72,15 @@ class FormCell:
 
 
 class HarmonyCell:
-    """A chord at the bar line, and further ones on later beats; a bass after a chord where it is not the root."""
+    """A chord at the bar line, and further ones on later beats; a bass after a chord where it is not the root.
 
-    def __init__(self, bar_length: int, beat: int, vocabulary: Vocabulary) -> None:
+    ``silence`` allows "no chord", which stands for a bar in which nobody plays.
+    """
+
+    def __init__(self, bar_length: int, beat: int, vocabulary: Vocabulary, silence: bool = True) -> None:
         self._v = vocabulary
+        self._chords = vocabulary.mask("chord")
+        self._chords[vocabulary.chord(NO_CHORD, "")] = silence
         self._beats = np.arange(0, bar_length, beat)
         self._position = 0
         self._needs_chord = True
@@ -88,7 +93,7 @@ class HarmonyCell:
     def allowed(self) -> np.ndarray:
         v = self._v
         if self._needs_chord:
-            return v.mask("chord")
+            return self._chords
         mask = np.zeros(v.size, dtype=bool)
         mask[v.first["position"] + self._beats[self._beats > self._position]] = True
         if self._bass_for >= 0:

@@ -122,20 +122,25 @@ class Vocabulary:
 
     @property
     def form_lane(self) -> int:
+        """The id that says, in the header, that there is a form lane."""
         return self.id("lane", 0)
 
     @property
     def harmony_lane(self) -> int:
+        """The id that opens a harmony cell, and says in the header that there is a harmony lane."""
         return self.id("lane", 1)
 
     def chord(self, root: int, quality: str) -> int:
+        """The id of a chord; ``root`` 0..11 or ``NO_CHORD``."""
         return self.id("chord", 0 if root == NO_CHORD else 1 + QUALITY_NAMES.index(quality) * 12 + root)
 
     def chord_of(self, token: int) -> tuple[int, str]:
+        """Root and quality of a chord's id."""
         value = token - self.first["chord"]
         return (NO_CHORD, "") if value == 0 else ((value - 1) % 12, QUALITY_NAMES[(value - 1) // 12])
 
     def key(self, tonic: int, mode: str) -> int:
+        """The id of a key; ``tonic`` 0..11, ``mode`` major or minor."""
         return self.id("key", tonic + (12 if mode == "minor" else 0))
 
     def transposition(self, semitones: int, kind: str) -> np.ndarray:
@@ -182,6 +187,7 @@ class Vocabulary:
 
 
 def tempo_bin(tempo_qpm: float) -> int:
+    """The value of the tempo token for quarters a minute."""
     return int(np.searchsorted(TEMPO_EDGES, tempo_qpm, side="right"))
 
 

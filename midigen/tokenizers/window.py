@@ -64,6 +64,7 @@ class Window:
 
     @property
     def bars(self) -> int:
+        """How many bars the window spans, absent ones included."""
         return int(self.status.shape[1])
 
 
@@ -120,6 +121,7 @@ def lane_id(window: Window, row: int, vocabulary: Vocabulary) -> int | None:
 
 
 def owner_of(window: Window, row: int) -> int:
+    """The index in :data:`OWNERS` of what ``row`` holds."""
     if row < FIRST_PART:
         return row + 1
     return OWNERS.index(window.parts[row - FIRST_PART].kind)
@@ -128,14 +130,14 @@ def owner_of(window: Window, row: int) -> int:
 def arrange(window: Window, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The whole sequence: ``(ids uint16, learn bool, owner uint8)``, each ``(length,)``.
 
-    ``learn`` marks tokens that bear loss: what follows FILL, and the header's metre, tempo, key and programs where
-    they are set, so that the model can choose them when a musician does not. ``owner`` indexes :data:`OWNERS`; the
-    token that ends a cell belongs to that cell, because leaving off is part of playing.
+    ``learn`` marks tokens that bear loss: what follows FILL, and the header's metre, tempo, key, and what it says of
+    the parts, where they are set, so that the model can choose them when a musician does not. ``owner`` indexes
+    :data:`OWNERS`; the token that ends a cell belongs to that cell, because leaving off is part of playing.
     """
     header = header_ids(window, vocabulary)
     chosen = [i for i in (1, 2, 3) if header[i] != UNSET]
-    first, size = vocabulary.first["program"], vocabulary.sizes["program"]
-    chosen += [i for i, token in enumerate(header) if first <= token < first + size]
+    said = ("program", "density", "polyphony", "register")
+    chosen += [i for i, token in enumerate(header) if vocabulary.value(token)[0] in said]
     pieces: list[np.ndarray] = [np.array(header, dtype=np.uint16)]
     owners: list[np.ndarray] = [np.zeros(len(header), dtype=np.uint8)]
 

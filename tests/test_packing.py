@@ -1,0 +1,113 @@
+"""From a run to a checkpoint: the numbers that are reported are those of the weights that are shipped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from songs import small_corpus
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from midigen.cells import Cells
+from midigen.checkpoint import open_checkpoint
+from midigen.errors import TrainingError
+from midigen.losscurves import draw_losses
+from midigen.model import SIZES, parameter_count
+from midigen.packing import key_shares, pack
+from midigen.tokenizers.vocabulary import Vocabulary
+from midigen.training import Plan, read_weights, train
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_corpus(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    plan = Plan(
+        size="tiny", context=320, steps=8, windows_a_step=4, most_tokens=640, validation_windows=3, learning_rate=1e-2,
+        precision="float32",
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("run")
+    train(corpus, folder, plan, device="cpu", threads=1)
+    return folder
+
+
+def test_a_run_becomes_a_checkpoint_that_opens(run: Path, corpus: Path, tmp_path: Path) -> None:
+    losses = pack(run, tmp_path / "model", corpus, name="tin-can", about="Songs of **nobody**.", windows=6, threads=1)
+    before, after = losses["float32"], losses["int8 grid"]
+    assert set(before) == set(after) and before != after
+    for name, value in before.items():
+        assert after[name] == pytest.approx(value, rel=0.01)
+    opened = open_checkpoint(tmp_path / "model")
+    assert opened.size == SIZES["tiny"] and Vocabulary.from_spec(opened.tokenizer).note_tokens == "running"
+    assert opened.provenance["validation"]["int8 grid"]["per_note"] == round(after["per_note"], 4)
+    assert opened.provenance["steps"] == 8 and opened.provenance["corpus"]["sources"] == {"small-songs": 18}
+    trained = read_weights(run / "best.safetensors")
+    for name, packed in opened.weights().items():
+        assert np.abs(packed - trained[name]).max() <= 0.5 / 127 * np.abs(trained[name]).max() + 1e-7
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    parameters = parameter_count(SIZES["tiny"], opened.vocabulary_size)
+    for words in (
+        "tin-can",
+        "Songs of **nobody**.",
+        f"{parameters:,}",
+        f"{after['per_note']:.3f}",
+        "small-songs (18 songs)",
+    ):
+        assert words in card
+
+
+def test_packing_again_gives_the_same_bytes(run: Path, corpus: Path, tmp_path: Path) -> None:
+    for name in ("one", "two", "two"):  # over itself, too
+        pack(run, tmp_path / name, corpus, windows=2, threads=1)
+    one, two = ({p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in ("one", "two"))
+    assert one == two and set(one) == {"model.safetensors", "config.json", "README.md"}
+
+
+def test_keys_are_counted(corpus: Path) -> None:
+    shares = key_shares(Cells(corpus, "train"))
+    assert len(shares) == 24 and sum(shares) == pytest.approx(1, abs=1e-3) and sum(s > 0 for s in shares) > 4
+
+
+def test_what_cannot_be_packed_is_refused(run: Path, corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="cannot be read as weights"):
+        pack(tmp_path, tmp_path / "model", corpus)
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    (other / "best.json").rename(other / "aside.json")
+    with pytest.raises(TrainingError, match="not a run with weights"):
+        pack(other, tmp_path / "model", corpus)
+    (other / "aside.json").rename(other / "best.json")
+    facts = json.loads((other / "best.json").read_text())
+    facts["vocabulary"]["note_tokens"] = "pair"
+    (other / "best.json").write_text(json.dumps(facts))
+    with pytest.raises(TrainingError, match="give the corpus that it was trained on"):
+        pack(other, tmp_path / "model", corpus)
+    (other / "best.safetensors").write_bytes(b"nothing")
+    with pytest.raises(TrainingError) as caught:
+        pack(other, tmp_path / "model", corpus)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "model").exists()
+
+
+def test_loss_curves_need_a_log(run: Path, tmp_path: Path) -> None:
+    first = draw_losses(run).read_bytes()
+    assert draw_losses(run).read_bytes() == first  # same run, same picture
+    with pytest.raises(TrainingError, match="no log"):
+        draw_losses(tmp_path)
+    (tmp_path / "log.jsonl").write_text("")
+    with pytest.raises(TrainingError, match="no step yet"):
+        draw_losses(tmp_path)
+
+
+def test_plans_are_kept_as_they_were(run: Path) -> None:
+    plan = json.loads((run / "plan.json").read_text())
+    assert plan["mixture"] == asdict(Plan(steps=1).mixture) and plan["steps"] == 8 and plan["size"] == "tiny"
