@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from songs import write_songs
 
 from midigen.corpus import prepare
-from songs import write_songs
 
 # Only what midigen's own code imports is refused: torch and transformers look for optional guests of their own.
 BLOCK = """

@@ -111,7 +111,9 @@ def test_loss_is_borne_by_what_follows_fill_and_by_what_the_header_says(window: 
     before = np.flatnonzero(learn[: fill + 1])
     kinds = [V.value(t)[0] for t in ids[before].tolist()]
     said = [k for k in ("metre", "tempo", "key") if getattr(window, k) is not None]
-    assert kinds == said + ["program"] * sum(p.program is not None for p in window.parts)
+    for part in window.parts:
+        said += [k for k in ("program", "density", "polyphony", "register") if getattr(part, k) is not None]
+    assert kinds == said
     assert UNSET not in ids[before]
     assert not owner[: fill + 1][learn[: fill + 1]].any()  # the header is structure
 
