@@ -43,7 +43,7 @@ from midigen.tokenizers.window import (
 )
 
 FIRST_FILL, NEXT_FILL, RECENT = 16, 8, 8  # bars: in the first window, in a later one, and given again before those
-SILENT_BARS = 8  # a part that was asked for plays at least once in as many bars
+SILENT_BARS = 2  # a part that was asked for plays at least once in as many bars
 ROOM_FOR_A_BAR = 1.6  # a bar may be that much longer than the longest so far before the window is closed
 
 OnBar = Callable[[int, int], None]

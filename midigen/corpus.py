@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from midigen.errors import BadRequest, CorpusError, MidigenError
-from midigen.fingerprints import find_twins, sketch
+from midigen.fingerprints import find_copies, find_twins, sketch
 from midigen.grid import METRES, Grid, to_grid
 from midigen.midi import read_midi
 from midigen.tokenizers.encoding import encode, round_trips
@@ -299,6 +299,7 @@ def _pack(
 ) -> Report:
     rows: list[dict[str, object]] = []
     sketches: list[np.ndarray] = []
+    contents: list[bytes] = []
     places: list[tuple[Path, int, int]] = []  # chunk, number in the chunk, row
     spec_path = output / "corpus.json"
     spec_path.unlink(missing_ok=True)  # written last: a folder without it is not taken for a corpus
@@ -309,13 +310,15 @@ def _pack(
                 if not row["reason"]:
                     row["split"] = "validation" if _lot(row) < share else split
                     sketches.append(chunk[f"{number}.sketch"])
+                    contents.append(hashlib.sha256(chunk[f"{number}.tokens"].tobytes()).digest())
                     places.append((path, number, len(rows)))
                 rows.append(row)
     kept_rows = [rows[r] for _, _, r in places]
     if share and len(kept_rows) > 1 and all(row["split"] == "train" for row in kept_rows):
         min(kept_rows, key=_lot)["split"] = "validation"  # a small folder, too, must be fit to train on
     order = sorted(range(len(places)), key=lambda i: rows[places[i][2]]["split"] != "validation")
-    for later, earlier in find_twins([sketches[i] for i in order]):
+    pairs = find_twins([sketches[i] for i in order]) + find_copies([contents[i] for i in order])
+    for later, earlier in pairs:
         mine, other = rows[places[order[later]][2]], rows[places[order[earlier]][2]]
         if not mine["reason"] and not other["reason"]:
             mine["reason"] = f"twin of {other['file']}"

@@ -51,7 +51,8 @@ class Mixture:
     drop_drums: float = 0.65
     drop_second: float = 0.7  # the second piano or guitar
     drop_part: float = 0.08
-    drop_resting: float = 0.85  # a part that rests in more than half of the bars
+    resting: float = 0.25  # a part that is silent in a larger share of the bars rests,
+    drop_resting: float = 0.85  # and is left out
     quiet: float = 0.15  # most bars, as a share, in which nobody plays
     opening: float = 0.25  # windows that begin with the song
     ending: float = 0.15  # windows that end with it
@@ -229,7 +230,7 @@ class Windows:
                 chance = self.mixture.drop_drums
             else:
                 chance = self.mixture.drop_second if slot else self.mixture.drop_part
-            if plays[row].mean() < 0.5:
+            if plays[row].mean() < 1 - self.mixture.resting:
                 chance = max(chance, self.mixture.drop_resting)
             if random.random() >= chance:
                 kept.append(row)

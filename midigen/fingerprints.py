@@ -59,3 +59,9 @@ def find_twins(sketches: list[np.ndarray], alike: float = 0.3) -> list[tuple[int
             if count >= 8 and count >= alike * min(len(values), len(sketches[other])):
                 pairs.append((number, other))
     return pairs
+
+
+def find_copies(contents: list[bytes]) -> list[tuple[int, int]]:
+    """Pairs ``(later, first)`` of equal contents: twins among songs too short or too plain to have run hashes."""
+    first: dict[bytes, int] = {}
+    return [(n, first[c]) for n, c in enumerate(contents) if first.setdefault(c, n) != n]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from songs import STYLES, delayed, make_song, transposed
 
-from midigen.fingerprints import DISTINCT, RUN, SKETCH, find_twins, run_hashes, sketch, top_line
+from midigen.fingerprints import DISTINCT, RUN, SKETCH, find_copies, find_twins, run_hashes, sketch, top_line
 from midigen.grid import to_grid
 
 
@@ -54,3 +54,7 @@ def test_drones_and_short_lines_say_nothing() -> None:
     assert not len(run_hashes(np.stack([6 * steps, 60 + 0 * steps], axis=1)))
     assert not len(run_hashes(np.stack([6 * steps, 60 + steps % (DISTINCT - 1)], axis=1)))
     assert not len(run_hashes(np.stack([steps[:RUN], steps[:RUN] % 11], axis=1)))
+
+
+def test_equal_contents_are_copies_of_the_first() -> None:
+    assert find_copies([b"a", b"b", b"a", b"c", b"a"]) == [(2, 0), (4, 0)]
