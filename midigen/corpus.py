@@ -342,12 +342,12 @@ def _pack(
     twins = sum(str(row["reason"]).startswith("twin") for row in rows)
     refused.update({"twin": twins} if twins else {})
     notes = sum(int(str(row["notes"])) for row in rows if not row["reason"])
-    sources = Counter(str(row["source"]) for row in rows if not row["reason"] and float(str(row["weight"])) > 0)
+    drawn = [row for row in rows if not row["reason"] and float(str(row["weight"])) > 0]
     spec = {
         "format": 1,
         "vocabulary": Vocabulary(note_tokens).to_spec(),
-        "songs": dict(kept),
-        "sources": dict(sources),  # songs that can be drawn
+        "songs": dict(Counter(str(row["split"]) for row in drawn)),
+        "sources": dict(Counter(str(row["source"]) for row in drawn)),
         "refused": dict(refused.most_common()),
         "notes": notes,
         "tokens": tokens,

@@ -122,7 +122,8 @@ one scale a row; every engine computes with the same numbers.
 
 ## Trained on
 
-{songs}; sources: {sources or "see the corpus"}. {corpus.get("notes", 0):,} notes, {corpus.get("tokens", 0):,} tokens.
+Songs: {songs}; from {sources or "sources that the corpus does not name"}. The prepared corpus holds
+{corpus.get("notes", 0):,} notes as {corpus.get("tokens", 0):,} tokens.
 
 {about.strip() or "Nothing was said about the rights in these songs."}
 

@@ -59,7 +59,7 @@ class Prompt:
     key: str | None = None
     metre: str | None = None
     seed: int | None = None
-    temperature: float = 1.0
+    temperature: float = 0.95
     top_p: float = 0.98
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class Prompt:
             object.__setattr__(self, "metre", _checked_metre(str(self.metre)))
         if self.seed is not None:
             _whole(self.seed, 0, LARGEST_SEED, "seed", "leave it out to have one drawn")
-        _real(self.temperature, 0.0, HOTTEST, "temperature", "1 is the usual", above_low=True)
+        _real(self.temperature, 0.0, HOTTEST, "temperature", "0.95 is the usual", above_low=True)
         _real(self.top_p, 0.0, 1.0, "top-p", "1 draws from everything", above_low=True)
 
     @property

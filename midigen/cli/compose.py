@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     music.add_argument("--metre", metavar="METRE", help="4/4, 3/4, 2/4 or 6/8")
     music.add_argument("--seed", metavar="N", type=whole, help="the same seed and options give the same song")
     music.add_argument(
-        "--temperature", metavar="T", type=number, help="above 0, up to 2: lower is safer, higher wilder (default: 1)"
+        "--temperature", metavar="T", type=number, help="above 0, up to 2: lower is safer (default: 0.95)"
     )
     music.add_argument(
         "--top-p", metavar="P", type=number, help="draw from this share of the likeliest, up to 1 (default: 0.98)"
