@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,10 +75,25 @@ class Chord:
     bass: int
 
     def __str__(self) -> str:
+        return self.spelled(KEY_NAMES["major"])
+
+    def spelled(self, names: Sequence[str]) -> str:
+        """The symbol with these names of the twelve notes from C (see :func:`note_names`)."""
         if self.root == NO_CHORD:
             return "N.C."
-        names = KEY_NAMES["major"]
         return names[self.root] + self.quality + (f"/{names[self.bass]}" if self.bass != self.root else "")
+
+
+SHARPS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+FLATS = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
+
+
+def note_names(tonic: int, mode: str) -> Sequence[str]:
+    """The names of the twelve notes as music in a key spells them: with sharps or with flats as its signature has."""
+    relative = (tonic + (3 if mode == "minor" else 0)) % 12
+    if relative == 0:
+        return KEY_NAMES["major"]
+    return SHARPS if relative in (2, 4, 6, 7, 9, 11) else FLATS
 
 
 def _templates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

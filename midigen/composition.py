@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from midigen.analysis import FORM_DISTANCES, HOME, beat_length, home_shift
+from midigen.analysis import FORM_DISTANCES, HOME, beat_length, home_shift, note_names
 from midigen.checkpoint import open_checkpoint
 from midigen.engines import Engine, open_engine
 from midigen.errors import CheckpointError
@@ -108,8 +108,9 @@ def compose_score(
     while piece.written() < piece.bars:
         _write_window(piece, player, vocabulary, sampling, random, on_bar)
     cells = [[moved(cell, row, piece, vocabulary) for cell in piece.cells[row]] for row in range(len(piece.cells))]
-    score = read_piece(piece.parts, cells, METRES[piece.metre], vocabulary, names=prompt.part_names)
     tonic, mode = (piece.key + piece.shift) % 12, "minor" if piece.key >= 12 else "major"
+    notes = note_names(tonic, mode)
+    score = read_piece(piece.parts, cells, METRES[piece.metre], vocabulary, names=prompt.part_names, notes=notes)
     return replace(
         score,
         tempos=(Tempo(0, prompt.tempo_qpm or float(tempo_of(piece.tempo))),),

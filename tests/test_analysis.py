@@ -18,6 +18,7 @@ from midigen.analysis import (
     beat_length,
     estimate_chords,
     estimate_key,
+    note_names,
 )
 from midigen.grid import METRES, Grid, Lane, to_grid
 
@@ -149,3 +150,11 @@ def test_bars_of_different_length_are_not_compared() -> None:
     grid = grid_of(2, piano=[(0, 0, 12, 60), (1, 0, 12, 60)])
     grid = Grid(np.array([48, 36]), grid.metres, grid.tempos, grid.lanes, 1.0)
     assert not bar_similarity(grid).any()
+
+
+def test_chords_are_spelled_as_the_key_is() -> None:
+    minor = Chord(0, 0, 1, "m", 8)
+    assert minor.spelled(note_names(1, "minor")) == "C#m/G#"
+    assert minor.spelled(note_names(8, "major")) == "Dbm/Ab"
+    assert minor.spelled(note_names(2, "major")) == "C#m/G#"
+    assert Chord(0, 0, 10, "7", 10).spelled(note_names(0, "major")) == "Bb7"

@@ -8,7 +8,7 @@ import numpy as np
 
 from midigen.grid import POSITIONS_PER_QUARTER, bar_positions, velocity_of
 from midigen.instruments import INSTRUMENTS
-from midigen.score import TICKS_PER_QUARTER, Control, Metre, Note, Part, Score, Text
+from midigen.score import KEY_NAMES, TICKS_PER_QUARTER, Control, Metre, Note, Part, Score, Text
 from midigen.tokenizers.spelling import read_chords, read_notes
 from midigen.tokenizers.vocabulary import Vocabulary
 from midigen.tokenizers.window import FIRST_PART, HARMONY, PartHeader
@@ -22,10 +22,12 @@ def read_piece(
     metre: str,
     vocabulary: Vocabulary,
     names: Sequence[str] | None = None,
+    notes: Sequence[str] = KEY_NAMES["major"],
 ) -> Score:
     """A score of ``cells[row][bar]`` (rows as in :class:`~midigen.tokenizers.window.Window`; ``None`` is silence).
 
-    Tempo and key are left at their defaults for the caller to replace; chord symbols come from the harmony row.
+    Tempo and key are left at their defaults for the caller to replace; chord symbols come from the harmony row,
+    spelled with ``notes``, the names of the twelve notes from C. ``names`` are the parts'.
     """
     bars = len(cells[0])
     bar_ticks = bar_positions(metre) * TICKS_PER_POSITION
@@ -52,8 +54,9 @@ def read_piece(
     chords: list[Text] = []
     for bar, cell in enumerate(cells[HARMONY]):
         for chord in read_chords(cell, bar, vocabulary) if cell is not None else []:
-            if not chords or chords[-1].text != str(chord):
-                chords.append(Text(bar * bar_ticks + chord.position * TICKS_PER_POSITION, str(chord)))
+            symbol = chord.spelled(notes)
+            if not chords or chords[-1].text != symbol:
+                chords.append(Text(bar * bar_ticks + chord.position * TICKS_PER_POSITION, symbol))
     above, below = map(int, metre.split("/"))
     return Score(parts=tuple(written), metres=(Metre(0, above, below),), chords=tuple(chords), bars=bars)
 
