@@ -9,7 +9,6 @@ VENV ?= .venv
 # requirement will do: `make test TORCH='torch>=2.4'`.
 TORCH ?= torch==2.13.0
 SONG ?= --bars 32
-BENCH ?=
 
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
@@ -28,7 +27,7 @@ lint: $(VENV)/.installed-for-tests
 	$(RUN) mypy
 
 bench: $(VENV)/.installed-for-tests
-	$(RUN) benchmarks.compose $(BENCH)
+	$(RUN) benchmarks
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/.made
 	$(RUN) pip install --quiet --disable-pip-version-check --editable .
