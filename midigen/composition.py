@@ -43,6 +43,7 @@ from midigen.tokenizers.window import (
 )
 
 FIRST_FILL, NEXT_FILL, RECENT = 16, 8, 8  # bars: in the first window, in a later one, and given again before those
+QUIETEST = 4  # velocity bin (18); SoundFonts play the faintest velocities as silence
 SILENT_BARS = 2  # a part that was asked for plays at least once in as many bars
 ROOM_FOR_A_BAR = 1.6  # a bar may be that much longer than the longest so far before the window is closed
 
@@ -262,7 +263,9 @@ def _write_window(
         earlier = piece.cells[row][max(0, first + bar - SILENT_BARS + 1) : first + bar]
         silent = all(cell is None or not len(cell) for cell in earlier)
         last_chance = silent and (len(earlier) == SILENT_BARS - 1 or first + bar == piece.bars - 1)
-        return PartCell(piece.parts[row - FIRST_PART].kind, length, v, must_play=last_chance, shift=piece.shift)
+        return PartCell(
+            piece.parts[row - FIRST_PART].kind, length, v, must_play=last_chance, shift=piece.shift, quietest=QUIETEST
+        )
 
     def keep(row: int, bar: int, ids: list[int]) -> None:
         piece.cells[row][first + bar] = np.array(ids, dtype=np.uint16)

@@ -216,6 +216,12 @@ def prepare(
         raise BadRequest(f"validation share {validation_share}: must be from 0 up to, not including, 1")
     output = Path(output)
     chunks = output / "chunks"
+    if output.is_dir() and any(output.iterdir()) and not chunks.is_dir():
+        raise CorpusError(f"{output}: holds something that midigen prepare did not write; choose a new folder")
+    if next(find_files([*sources, *validation]), None) is None:
+        raise CorpusError(
+            f"{', '.join(map(str, sources))}: no MIDI file found; give folders or archives with .mid files"
+        )
     chunks.mkdir(parents=True, exist_ok=True)
     jobs = jobs or os.cpu_count() or 1
     paths: list[tuple[Path, str]] = []
@@ -247,10 +253,6 @@ def prepare(
         except BaseException:  # interrupted: what runs is finished, what waits is for another time
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    if not paths:
-        raise CorpusError(
-            f"{', '.join(map(str, sources))}: no MIDI file found; give folders or archives with .mid files"
-        )
     return _pack(output, paths, validation_share if not validation else 0.0, weights or {}, note_tokens)
 
 

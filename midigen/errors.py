@@ -1,5 +1,7 @@
 """One tree of errors. Every message is one line: the value, what is allowed, and the cure."""
 
+from importlib.util import find_spec
+
 
 class MidigenError(Exception):
     """Anything a user can put right. The command line prints it as one line and exits with ``exit_code``."""
@@ -21,6 +23,13 @@ class OutputError(MidigenError):
 
 class MissingTool(MidigenError):
     """A library or program that this step needs is not installed."""
+
+
+def need_for_training(*libraries: str) -> None:
+    """Raise :class:`MissingTool` where a library of the extra ``train`` is not installed."""
+    for name in libraries:
+        if find_spec(name) is None:
+            raise MissingTool(f"{name} is not installed: training needs it; pip install '.[train]'")
 
 
 class CheckpointError(MidigenError):

@@ -13,7 +13,7 @@ from midigen.attention import use_blocks
 from midigen.cells import Cells
 from midigen.checkpoint import open_checkpoint, save_checkpoint
 from midigen.dataset import Mixture, Steps, Windows, judging
-from midigen.errors import TrainingError
+from midigen.errors import TrainingError, need_for_training
 from midigen.model import build_model, load_state, size_named
 from midigen.training import evaluate_loss, read_weights
 
@@ -40,6 +40,7 @@ def pack(
     weights are put on the grid: what is reported is what is shipped. ``about`` is Markdown for the model card on where
     the training songs come from and what may be done with them. Raises :class:`TrainingError`.
     """
+    need_for_training("torch", "transformers")
     import torch
 
     run = Path(run)

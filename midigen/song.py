@@ -47,6 +47,10 @@ class Song:
     picture: bytes
     record: dict[str, Any]
 
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{part.name} ({len(part.notes)} notes)" for part in self.score.parts)
+        return f"<Song: {self.score.title or 'untitled'}; {parts}; {self.score.duration_seconds:.0f} s>"
+
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write the song's folder: ``song.mid``, ``stems/``, ``mix.wav``, ``song.png`` and ``midigen.json``.
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from midigen.attention import use_blocks
 from midigen.dataset import Batch, Cells, Mixture, Steps, Windows, judging, loader
-from midigen.errors import BadRequest, TrainingError
+from midigen.errors import BadRequest, TrainingError, need_for_training
 from midigen.model import build_model, load_state, parameter_count, size_named, state_of
 from midigen.tokenizers.window import OWNERS
 
@@ -256,6 +256,7 @@ def train(
     ``state.pt``, from which the same call goes on exactly where a killed run stopped (its last save). Returns the path
     of the best weights. Raises :class:`TrainingError` where the loss is not a number, naming step and windows.
     """
+    need_for_training("torch", "transformers")
     import torch
     from safetensors.numpy import save_file
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from songs import write_songs
 
+from midigen.__main__ import main
 from midigen.corpus import prepare
 
 # Only what midigen's own code imports is refused: torch and transformers look for optional guests of their own.
@@ -66,3 +67,15 @@ from midigen.prompt import Prompt
 print(sum(len(part.notes) for part in compose_score(Prompt(bars=2, seed=1)).parts))
 """
     assert int(run_without({"torch", "transformers", "miditok", "tokenizers", "symusic"}, program)) > 0
+
+
+@pytest.mark.parametrize(
+    "verb", [["train", "CORPUS", "-o", "RUN", "--steps", "1"], ["pack", "RUN", "--corpus", "CORPUS"]]
+)
+def test_training_without_torch_says_what_to_install(
+    verb: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("midigen.errors.find_spec", lambda name: None)
+    assert main(verb) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "torch" in said and "pip install '.[train]'" in said

@@ -188,3 +188,8 @@ def test_the_key_moves_the_music_as_a_whole(at_home: Path) -> None:
 
     (low, quality), (high, other) = root(home), root(up)
     assert (high - low) % 12 == 2 and quality == other
+
+
+def test_no_note_is_too_soft_to_be_heard(model: Path) -> None:
+    score = compose_score(Prompt(bars=4, parts=BAND, seed=2, temperature=1.5), checkpoint=model)
+    assert min(note.velocity for part in score.parts for note in part.notes) >= 18

@@ -56,10 +56,10 @@ def test_the_commands_and_snippets_run_in_their_order(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{words[-1]}\n{done.stderr}"
         assert done.stderr == "", words[-1]
     made = {path.name for path in tmp_path.iterdir()}
-    assert {"song-7", "waltz", "trio", "trio-softer", "without-bass.wav", "duo.wav", "guitar-only"} <= made
-    tree = next(fence.body for fence in FENCES if fence.body.startswith("song-7/"))
+    assert {"song-1", "waltz", "trio", "trio-softer", "without-bass.wav", "duo.wav", "guitar-only"} <= made
+    tree = next(fence.body for fence in FENCES if fence.body.startswith("song-1/"))
     told = set(re.findall(r"[\w.-]+\.\w+(?= |$)", tree, re.MULTILINE))
-    assert {path.name for path in (tmp_path / "song-7").rglob("*") if path.is_file()} <= told
+    assert {path.name for path in (tmp_path / "song-1").rglob("*") if path.is_file()} <= told
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "midigen " in c], ids=str)

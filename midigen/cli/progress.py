@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -69,7 +70,7 @@ class Progress:
         layout = "{desc} {bar} {n}/{total} " + unit + "s, {remaining} left" if total else "{desc} ..."
         self._bar = tqdm(
             desc=f"{label:<9}", total=total, bar_format=layout, disable=None, leave=False, file=sys.stderr,
-            dynamic_ncols=True, mininterval=0.1,
+            ncols=shutil.get_terminal_size().columns or 80, mininterval=0.1,
         )  # fmt: skip
 
     def close(self) -> None:

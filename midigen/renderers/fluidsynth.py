@@ -13,6 +13,7 @@ import io
 import math
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Event, Lock
@@ -140,11 +141,17 @@ def _declare(library: Any) -> None:
         library.fluid_set_log_function(level, None, None)
 
 
+# The library fills tables and default modulators that all synthesizers share while it makes the first one, and a second
+# thread does not wait for that: its notes would lack the modulators, some decibels louder. So one at a time.
+_SETTING_UP = threading.Lock()
+
+
 @contextlib.contextmanager
 def _synthesizer(font: SoundFont, rate: int) -> Iterator[tuple[Any, int, int]]:
     """A fresh synthesizer with ``font`` loaded: the library, the synthesizer, and the font's number in it."""
     library = load_library()
-    settings = library.new_fluid_settings()
+    with _SETTING_UP:
+        settings = library.new_fluid_settings()
     whole_settings = {
         b"synth.polyphony": POLYPHONY,
         b"synth.reverb.active": 0,
@@ -158,7 +165,8 @@ def _synthesizer(font: SoundFont, rate: int) -> Iterator[tuple[Any, int, int]]:
     for name, value in whole_settings.items():
         library.fluid_settings_setint(settings, name, value)
     library.fluid_settings_setnum(settings, b"synth.sample-rate", float(rate))
-    synth = library.new_fluid_synth(settings)
+    with _SETTING_UP:
+        synth = library.new_fluid_synth(settings)
     try:
         if not synth:
             raise BadRequest(f"FluidSynth refuses a sample rate of {rate}: choose 44100 or 48000")

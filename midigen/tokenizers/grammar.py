@@ -13,6 +13,7 @@ import numpy as np
 
 from midigen.analysis import FORM_DISTANCES, NO_CHORD
 from midigen.errors import BadRequest
+from midigen.grid import VELOCITY_BINS
 from midigen.instruments import INSTRUMENTS
 from midigen.tokenizers.vocabulary import (
     END,
@@ -122,11 +123,17 @@ class PartCell:
     """Notes in order of position, then pitch, inside the instrument's range; every note has a velocity and length.
 
     ``must_play`` forbids an empty cell. ``shift`` is by how many semitones the notes are to be moved when they are
-    written: they stay in the instrument's range when they have been.
+    written: they stay in the instrument's range when they have been. ``quietest`` is the lowest velocity bin.
     """
 
     def __init__(
-        self, kind: str, bar_length: int, vocabulary: Vocabulary, must_play: bool = False, shift: int = 0
+        self,
+        kind: str,
+        bar_length: int,
+        vocabulary: Vocabulary,
+        must_play: bool = False,
+        shift: int = 0,
+        quietest: int = 0,
     ) -> None:
         v = self._v = vocabulary
         if v.note_tokens not in ("running", "pair"):
@@ -139,7 +146,8 @@ class PartCell:
         self._first_pitch = block + max(row.lowest - shift, low) - low
         self._end_pitch = block + min(row.highest - shift, high) - low + 1
         touch = "drum_velocity" if row.is_drum else "touch"
-        self._first_touch, self._end_touch = v.first[touch], v.first[touch] + v.sizes[touch]
+        self._first_touch = v.first[touch] + quietest * (v.sizes[touch] // VELOCITY_BINS)
+        self._end_touch = v.first[touch] + v.sizes[touch]
         self._first_position = v.first["position"]
         self._end_position = v.first["position"] + bar_length
         self._next_position = self._first_position  # the earliest that may come
