@@ -21,6 +21,7 @@ DOTS_AN_INCH = 110
 WIDTH, LEAST_WIDTH = 1650, 880
 LEFT, RIGHT = 60, 22
 HEAD, GAP, FOOT = 84, 38, 12
+LEGEND_WIDTH, LEGEND_ROW, LONGEST_NAME = 210, 22, 20  # dots, dots, letters
 SEMITONE = 5
 LEAST_PITCHES = 30
 INK, FAINT, PAPER, BLACK_KEY = "#23262b", "#d7dae0", "#ffffff", "#f3f4f6"
@@ -209,7 +210,11 @@ def draw_song(score: Score, target: str | Path | IO[bytes]) -> None:
         words = SEMITONE * (9 if score.markers else 4 if score.chords else 0)
         roll = round(SEMITONE * page.pitches)
         width = WIDTH if page.systems > 1 else max(WIDTH * page.bars // page.bars_a_system, LEAST_WIDTH)
-        height = HEAD + page.systems * (words + roll + GAP) + FOOT
+        # A band's legend stands beside the title; an orchestra's gets rows of its own below the music.
+        many = len(score.parts) > 4
+        columns = max((width - LEFT - RIGHT) // LEGEND_WIDTH, 1)
+        below = -(-len(score.parts) // columns) * LEGEND_ROW if many else 0
+        height = HEAD + page.systems * (words + roll + GAP) + FOOT + below
         figure = Figure(figsize=(width / DOTS_AN_INCH, height / DOTS_AN_INCH), dpi=DOTS_AN_INCH, facecolor=PAPER)
         FigureCanvasAgg(figure)
         left, right = LEFT / width, 1 - RIGHT / width
@@ -239,12 +244,14 @@ def draw_song(score: Score, target: str | Path | IO[bytes]) -> None:
             left, 1 - 60 / height, "  ·  ".join(f for f in facts if f), fontsize=9, color="#5d636d", va="center"
         )
         handles = [
-            Line2D([], [], color=colour, linewidth=6, label=f"{part.name} ({len(part.notes)})")
+            Line2D([], [], color=colour, linewidth=6, label=f"{part.name[:LONGEST_NAME]} ({len(part.notes)})")
             for part, colour in zip(score.parts, page.colours, strict=True)
         ]
         if handles:
             figure.legend(
-                handles=handles, loc="upper right", bbox_to_anchor=(right, 1 - 14 / height), ncols=min(len(handles), 8),
+                handles=handles, loc="lower left" if many else "upper right",
+                bbox_to_anchor=(left, 8 / height) if many else (right, 1 - 14 / height),
+                ncols=columns if many else len(handles),
                 frameon=False, fontsize=9, labelcolor=INK, handlelength=1.2, borderaxespad=0,
             )  # fmt: skip
         # No metadata: matplotlib would write its version and thereby change the bytes from release to release.
