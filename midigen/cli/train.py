@@ -79,11 +79,12 @@ def run(args: argparse.Namespace) -> int:
         elif time.monotonic() - last[0] < EVERY_SECONDS:
             return
         last[0] = time.monotonic()
-        left = progress.seconds / max(progress.share, 1e-6) * (1 - progress.share) / 60
+        # The share is that of before the step: there is nothing to estimate from in the first.
+        left = f"{progress.seconds / progress.share * (1 - progress.share) / 60:.0f}" if progress.share else "?"
         speed = progress.tokens / progress.seconds
         print(
             f"step {progress.step:,}  {progress.share:4.0%}  loss {progress.loss:.3f}  {speed:,.0f} tokens/s  "
-            f"{left:.0f} min left",
+            f"{left} min left",
             flush=True,
         )
 
