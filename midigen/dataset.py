@@ -39,12 +39,12 @@ MOST_DRAWS = 10_000  # for one window; a real corpus takes two or three
 class Mixture:
     """What a training window asks for. Shares of tasks are relative; the others are probabilities from 0 to 1."""
 
-    compose: float = 0.6
+    compose: float = 0.52
     continue_: float = 0.2
-    accompany: float = 0.1
-    infill: float = 0.06
-    vary: float = 0.04
-    chart: float = 0.15  # that the harmony, and as often the form, is the user's own and given whole
+    accompany: float = 0.12
+    infill: float = 0.1
+    vary: float = 0.06
+    chart: float = 0.25  # that the harmony, and as often the form, is the user's own and given whole
     no_form: float = 0.1
     no_harmony: float = 0.1
     unset: float = 0.3  # each value of the header
@@ -55,7 +55,7 @@ class Mixture:
     drop_resting: float = 0.85  # and is left out
     quiet: float = 0.15  # most bars, as a share, in which nobody plays
     opening: float = 0.25  # windows that begin with the song
-    ending: float = 0.15  # windows that end with it
+    ending: float = 0.2  # windows that end with it
     transpose: str = "key"  # to C major or A minor; "random": to any key; "none"
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from midigen.attention import use_blocks
+from midigen.checkpoint import open_checkpoint
 from midigen.dataset import Batch, Cells, Mixture, Steps, Windows, judging, loader
 from midigen.errors import BadRequest, TrainingError, need_for_training
 from midigen.model import build_model, load_state, parameter_count, size_named, state_of
@@ -57,7 +58,7 @@ class Plan:
     save_every_seconds: float = 120.0
     precision: str = "bfloat16"  # or float32
     seed: int = 0
-    start: str | None = None  # weights (a run's best.safetensors) to begin with, in place of random ones
+    start: str | None = None  # weights (a run's best.safetensors, or a checkpoint) to begin with, not random ones
     mixture: Mixture = field(default_factory=Mixture)
 
     def __post_init__(self) -> None:
@@ -175,11 +176,21 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
         raise TrainingError(f"{path}: cannot be read as weights ({error}); give a run's best.safetensors") from None
 
 
+def begin_with(start: str) -> Mapping[str, np.ndarray]:
+    """The weights that a run begins with: a file of them, or those of a checkpoint (its folder or its name)."""
+    return read_weights(start) if Path(start).is_file() else open_checkpoint(start).weights()
+
+
 def earlier(start: str | None) -> list[dict[str, float]]:
     """Steps, tokens and seconds of the runs that the weights at ``start`` come from, the first one first.
 
-    Read from the ``best.json`` beside them; weights that lie alone have no known past.
+    Read from the ``best.json`` beside them, or from what a checkpoint says of itself; weights that lie alone have no
+    known past.
     """
+    if start and not Path(start).is_file():
+        said = open_checkpoint(start).provenance
+        own = {"step": said["steps"], "tokens": said["tokens_learned"], "seconds": said["seconds"]}
+        return [*said.get("before", []), own] if said else []
     facts = Path(start).with_name("best.json") if start else None
     if facts is None or not facts.is_file():
         return []
@@ -287,7 +298,7 @@ def train(
     model: Any = build_model(size, vocabulary.size, plan.seed)
     model.to(device)
     if plan.start:
-        load_state(model, read_weights(plan.start))
+        load_state(model, begin_with(plan.start))
     if device == "cpu":
         use_blocks(model)
     trained = torch.compile(model, dynamic=True) if compile_model else model

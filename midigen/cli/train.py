@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan.add_argument("--validate-every", metavar="N", type=whole, help="steps (default: 200)")
     plan.add_argument("--patience", metavar="N", type=whole, help="stop after so many validations without gain")
     plan.add_argument("--precision", metavar="NAME", help="bfloat16 or float32 (default: bfloat16)")
-    plan.add_argument("--start", metavar="WEIGHTS", help="begin with these (a run's best.safetensors)")
+    plan.add_argument("--start", metavar="WEIGHTS", help="begin with these: a run's best.safetensors, or a checkpoint")
     plan.add_argument(
         "--mixture", metavar="NAME=VALUE", type=part_and_text, action="append", default=[],
         help="what windows ask for (midigen.dataset.Mixture), such as drop_drums=0.5 or transpose=random",
