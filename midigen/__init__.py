@@ -15,14 +15,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from midigen.composing import compose, compose_again
+    from midigen.edits import accompany, continue_song, harmonise, infill, vary
     from midigen.midi import read_midi, write_midi
     from midigen.prompt import Prompt
     from midigen.score import Score
-    from midigen.song import Song, compose, compose_again, mix_files, render_midi
+    from midigen.song import Song, mix_files, render_midi
 
 _HOMES = {
-    "compose": "midigen.song",
-    "compose_again": "midigen.song",
+    "compose": "midigen.composing",
+    "compose_again": "midigen.composing",
+    "continue_song": "midigen.edits",
+    "accompany": "midigen.edits",
+    "harmonise": "midigen.edits",
+    "infill": "midigen.edits",
+    "vary": "midigen.edits",
     "render_midi": "midigen.song",
     "mix_files": "midigen.song",
     "Song": "midigen.song",
@@ -37,11 +44,16 @@ __all__ = [
     "Score",
     "Song",
     "__version__",
+    "accompany",
     "compose",
     "compose_again",
+    "continue_song",
+    "harmonise",
+    "infill",
     "mix_files",
     "read_midi",
     "render_midi",
+    "vary",
     "write_midi",
 ]
 

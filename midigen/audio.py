@@ -1,20 +1,70 @@
-"""Sampled sound, and sound files in and out. The only room that knows soundfile."""
+"""Sound in memory and in files, both read block by block. With :mod:`midigen.soundfiles` the room of soundfile.
+
+Sound crosses the rooms as a :class:`Signal`: something that can be read from start to end, again and again, without
+ever being in memory as a whole. :class:`Audio` is one that is in memory, :class:`AudioFile` one that is on disk.
+"""
 
 from __future__ import annotations
 
 import io
-import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, Protocol
 
 import numpy as np
 
-from midigen.errors import BadFile, BadRequest, OutputError
+from midigen.errors import BadFile, BadRequest
+from midigen.soundfiles import (
+    BLOCK_FRAMES,
+    FORMATS,
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    MOST_CHANNELS,
+    AudioWriter,
+    LoudnessFields,
+    Tags,
+    check_sound_file,
+)
+from midigen.wavfiles import from_24_bits, sound_place
 
-WAV_SUBTYPES = {16: "PCM_16", 24: "PCM_24", 32: "PCM_32"}
-LOWEST_RATE, HIGHEST_RATE = 8_000, 384_000
-MOST_CHANNELS = 16
-_BLOCK_FRAMES = 65_536  # libsndfile's Vorbis coder overflows its stack on very long single calls
+__all__ = [
+    "BLOCK_FRAMES",
+    "FORMATS",
+    "HIGHEST_RATE",
+    "LOWEST_RATE",
+    "MOST_CHANNELS",
+    "Audio",
+    "AudioFile",
+    "AudioWriter",
+    "LoudnessFields",
+    "Signal",
+    "Tags",
+    "check_sound_file",
+    "open_audio",
+    "read_audio",
+    "write_audio",
+    "write_wav",
+]
+
+_CURE = "give a WAV, FLAC, OGG, AIFF or MP3 file"
+_UNKNOWN_FRAMES = 2**48  # libsndfile's word for a length that the file does not tell is far beyond
+
+
+class Signal(Protocol):
+    """A sound that is read in blocks: as often as one likes, and the same each time, whatever the size of the blocks.
+
+    ``blocks`` gives float32 of shape ``(channels, n)``, ``n`` at most ``size``, ``frames`` in all. Who reads must not
+    write into a block.
+    """
+
+    @property
+    def rate(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+    def blocks(self, size: int = BLOCK_FRAMES) -> Iterator[np.ndarray]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,77 +106,148 @@ class Audio:
     def seconds(self) -> float:
         return self.frames / self.rate
 
+    def blocks(self, size: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
+        """Views of the samples, ``size`` frames at a time; the last is what is left. See :class:`Signal`."""
+        for start in range(0, self.frames, _checked(size)):
+            yield self.samples[:, start : start + size]
+
     def padded(self, frames: int) -> Audio:
         """The same sound with silence after it, ``frames`` long; itself where it is that long already."""
         missing = frames - self.frames
         return self if missing <= 0 else Audio(np.pad(self.samples, ((0, 0), (0, missing))), self.rate)
 
 
-def read_audio(path: str | Path) -> Audio:
-    """Read a sound file (WAV, FLAC, OGG, AIFF, MP3: whatever libsndfile reads) into :class:`Audio`.
+@dataclass(frozen=True)
+class AudioFile:
+    """A sound file as :func:`open_audio` found it; its samples are read from disk each time they are asked for."""
 
-    Raises :class:`BadFile` where the file is missing, a folder, unreadable, empty, or not audio.
+    path: Path
+    rate: int
+    channels: int
+    frames: int
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.rate
+
+    def blocks(self, size: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
+        """The samples, ``size`` frames at a time; the last block is what is left. See :class:`Signal`.
+
+        Raises :class:`BadFile` where the file is no longer what it was, ends too early, or holds samples that are not
+        finite.
+        """
+        import soundfile
+
+        _checked(size)
+        left = self.frames
+        try:
+            with self.path.open("rb") as opened, soundfile.SoundFile(opened) as file:
+                read = self._reader(opened, file)
+                while left:
+                    # never more at once than the Vorbis decoder's stack can bear
+                    pieces, wanted = [], min(size, left)
+                    while wanted:
+                        piece = read(min(wanted, BLOCK_FRAMES))
+                        if not piece.shape[1] or len(piece) != self.channels:
+                            raise BadFile(f"{self.path}: ends early or is damaged; export it again")
+                        pieces.append(piece)
+                        wanted -= piece.shape[1]
+                    block = np.ascontiguousarray(pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1))
+                    if not np.isfinite(block).all():
+                        raise BadFile(
+                            f"{self.path}: holds samples that are not numbers (NaN or infinity); export it again"
+                        )
+                    left -= block.shape[1]
+                    yield block
+        except OSError as error:
+            raise BadFile(f"{self.path}: cannot be read ({error.strerror}); {_CURE}") from None
+        except soundfile.SoundFileError:
+            raise BadFile(f"{self.path}: is not audio or is damaged; {_CURE}") from None
+
+    def _reader(self, opened: IO[bytes], file: Any) -> Callable[[int], np.ndarray]:
+        """What reads the next frames, ``(channels, n)``: libsndfile, but for the commonest files, see wavfiles."""
+        if file.format in ("WAV", "WAVEX", "RF64") and file.subtype == "PCM_24":
+            before = opened.tell()  # libsndfile goes on from there
+            place = sound_place(opened)
+            frame_bytes = 3 * self.channels
+            if place is not None and place + self.frames * frame_bytes <= opened.seek(0, io.SEEK_END):
+                opened.seek(place)
+                return lambda frames: from_24_bits(opened.read(frames * frame_bytes), self.channels)
+            opened.seek(before)
+        # soundfile seeks to where it is after every read, where an MP3 then goes on with other samples
+        file.seekable = lambda: False
+        return lambda frames: file.read(frames, dtype="float32", always_2d=True).T
+
+
+def open_audio(path: str | Path) -> AudioFile:
+    """Open a sound file (WAV, FLAC, OGG, AIFF, MP3: whatever libsndfile reads) to read it block by block.
+
+    Raises :class:`BadFile` where the file is missing, a folder, unreadable, empty, not audio, or of a rate or number
+    of channels that :class:`Audio` does not take.
     """
     import soundfile
 
     path = Path(path)
-    cure = "give a WAV, FLAC, OGG, AIFF or MP3 file"
     if path.is_dir():
-        raise BadFile(f"{path}: is a folder; {cure}")
+        raise BadFile(f"{path}: is a folder; {_CURE}")
     try:
         if path.stat().st_size == 0:
-            raise BadFile(f"{path}: is empty (0 bytes); {cure}")
+            raise BadFile(f"{path}: is empty (0 bytes); {_CURE}")
         with path.open("rb") as opened, soundfile.SoundFile(opened) as file:
-            rate, blocks = int(file.samplerate), []
-            while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
-                blocks.append(block)
+            rate, channels, frames = int(file.samplerate), int(file.channels), int(file.frames)
+            # A FLAC that was written into a pipe does not tell its length, and that of an MP3 may be an estimate.
+            if frames > _UNKNOWN_FRAMES or file.format == "MP3":
+                file.seekable = lambda: False  # see `AudioFile._reader`
+                frames = 0
+                while read := len(file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
+                    frames += read
     except FileNotFoundError:
-        raise BadFile(f"{path}: no such file; {cure}") from None
+        raise BadFile(f"{path}: no such file; {_CURE}") from None
     except OSError as error:
-        raise BadFile(f"{path}: cannot be read ({error.strerror}); {cure}") from None
+        raise BadFile(f"{path}: cannot be read ({error.strerror}); {_CURE}") from None
     except soundfile.SoundFileError:
-        raise BadFile(f"{path}: is not audio or is damaged; {cure}") from None
-    if not blocks:
-        raise BadFile(f"{path}: holds no sound (0 frames); {cure}")
-    try:
-        return Audio(np.ascontiguousarray(np.concatenate(blocks).T), rate)
-    except BadRequest as error:
-        raise BadFile(f"{path}: {error}") from None
+        raise BadFile(f"{path}: is not audio or is damaged; {_CURE}") from None
+    if not frames:
+        raise BadFile(f"{path}: holds no sound (0 frames); {_CURE}")
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise BadFile(f"{path}: sample rate {rate} is outside {LOWEST_RATE}..{HIGHEST_RATE}; resample it")
+    if channels > MOST_CHANNELS:
+        raise BadFile(f"{path}: has {channels} channels; give one with 1 to {MOST_CHANNELS}")
+    return AudioFile(path, rate, channels, frames)
 
 
-def write_wav(audio: Audio, path: str | Path, bits: int = 24) -> Path:
-    """Write ``audio`` as a WAV file of 16, 24 or 32 ``bits`` (whole numbers); returns the path.
-
-    Samples beyond full scale are clipped: a mix is under its ceiling, and stems keep the synthesizer's headroom. The
-    same sound gives the same bytes (no dither, no date). The file is written beside ``path`` and then renamed.
-    Raises :class:`BadRequest` for other ``bits`` and :class:`OutputError` where the disk is full or not writable.
-    """
-    import soundfile
-
-    if bits not in WAV_SUBTYPES:
-        raise BadRequest(f"{bits} bits: choose 16, 24 or 32")
-    path = Path(path)
-    # Into memory first: libsndfile reports a full disk as "System error", a plain write says what happened.
-    buffer = io.BytesIO()
-    with soundfile.SoundFile(buffer, "w", audio.rate, audio.channels, WAV_SUBTYPES[bits], format="WAV") as file:
-        for start in range(0, audio.frames, _BLOCK_FRAMES):
-            file.write(_whole_numbers(audio.samples[:, start : start + _BLOCK_FRAMES].T, bits))
-    beside = path.with_name(path.name + ".part")
-    try:
-        beside.write_bytes(buffer.getbuffer())
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        cure = "free some space or choose another folder"
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); {cure}") from None
-    except BaseException:  # Ctrl-C in the middle leaves nothing behind
-        beside.unlink(missing_ok=True)
-        raise
-    return path
+def read_audio(path: str | Path) -> Audio:
+    """Read a sound file into memory as :class:`Audio`. Raises :class:`BadFile` as :func:`open_audio` does."""
+    file = open_audio(path)
+    samples = np.empty((file.channels, file.frames), dtype=np.float32)
+    start = 0
+    for block in file.blocks():
+        samples[:, start : start + block.shape[1]] = block
+        start += block.shape[1]
+    return Audio(samples, file.rate)
 
 
-def _whole_numbers(samples: np.ndarray, bits: int) -> np.ndarray:
-    """Samples rounded to ``bits`` and clipped, at the top of int32 (libsndfile cuts off instead of rounding)."""
-    steps = 2.0 ** (bits - 1)
-    rounded = np.clip(np.rint(samples.astype(np.float64) * steps), -steps, steps - 1).astype(np.int64)
-    return (rounded << (32 - bits)).astype(np.int32)
+def write_audio(
+    signal: Signal,
+    path: str | Path,
+    bits: int = 24,
+    tags: Tags | None = None,
+    start_seconds: float | None = None,
+    loudness: LoudnessFields | None = None,
+) -> Path:
+    """Write ``signal`` as a sound file whose suffix says the format; returns the path. See :class:`AudioWriter`."""
+    with AudioWriter(path, signal.rate, signal.channels, bits, tags, start_seconds, loudness) as writer:
+        for block in signal.blocks():
+            writer.write(block)
+    return Path(path)
+
+
+def write_wav(audio: Signal, path: str | Path, bits: int = 24) -> Path:
+    """:func:`write_audio` without tags."""
+    return write_audio(audio, path, bits)
+
+
+def _checked(size: int) -> int:
+    if size < 1:
+        raise BadRequest(f"blocks of {size} frames: give 1 or more")
+    return size

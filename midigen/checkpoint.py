@@ -23,6 +23,7 @@ import numpy as np
 
 from midigen.errors import BadRequest, CheckpointError, OutputError
 from midigen.model import Size, parameter_shapes
+from midigen.originality import INDEX_FILE
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
@@ -84,6 +85,12 @@ class Checkpoint:
         except (SafetensorError, OSError) as error:
             raise _broken(self.path, WEIGHTS_FILE, _first_line(error)) from None
 
+    @property
+    def index_file(self) -> Path | None:
+        """The index of the songs that were learned from, where the checkpoint has one."""
+        path = self.path / INDEX_FILE
+        return path if path.is_file() else None
+
     def quantized(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """``(int8 (rows, columns), float32 scale (rows,))`` of the matrix called ``name``."""
         return self._file.get_tensor(name), self._file.get_tensor(_scale_name(name))
@@ -107,11 +114,13 @@ def save_checkpoint(
     tokenizer: Mapping[str, Any],
     provenance: Mapping[str, Any],
     card: str | None = None,
+    originality: bytes | None = None,
 ) -> Path:
     """Write a checkpoint and return its folder. The same arguments give the same bytes.
 
     ``state``: float weights by name, as :func:`midigen.model.state_of` gives them. ``tokenizer`` and ``provenance``
-    are kept as JSON and not looked into. ``card``: the text of the model card. Everything is written to a folder
+    are kept as JSON and not looked into. ``card``: the text of the model card; ``originality``: an index of the songs
+    learned from (:mod:`midigen.originality`). Everything is written to a folder
     beside, which then takes the place of the old one, so that nobody finds half a checkpoint. Files of the user's own
     in a checkpoint that is replaced are kept. Raises :class:`CheckpointError` for weights that do not fit ``size`` and
     :class:`OutputError` when ``folder`` holds something else or cannot be written.
@@ -144,6 +153,8 @@ def save_checkpoint(
     files = {WEIGHTS_FILE: weights, CONFIG_FILE: (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode()}
     if card is not None:
         files[CARD_FILE] = card.encode()
+    if originality is not None:
+        files[INDEX_FILE] = originality
     _put_in_place(folder, files)
     return folder
 
@@ -160,7 +171,7 @@ def _put_in_place(folder: Path, files: Mapping[str, bytes]) -> None:
             (beside / name).write_bytes(data)
         if folder.exists():
             for entry in folder.iterdir():
-                if entry.name not in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE):
+                if entry.name not in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, INDEX_FILE):
                     _copy(entry, beside / entry.name)
             os.rename(folder, aside)
             try:

@@ -30,6 +30,7 @@ from midigen.errors import BadRequest, CorpusError, MidigenError
 from midigen.fingerprints import find_copies, find_twins, sketch
 from midigen.grid import METRES, Grid, to_grid
 from midigen.midi import read_midi
+from midigen.originality import index_corpus
 from midigen.tokenizers.encoding import encode, round_trips
 from midigen.tokenizers.vocabulary import Vocabulary
 
@@ -253,7 +254,9 @@ def prepare(
         except BaseException:  # interrupted: what runs is finished, what waits is for another time
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return _pack(output, paths, validation_share if not validation else 0.0, weights or {}, note_tokens)
+    report = _pack(output, paths, validation_share if not validation else 0.0, weights or {}, note_tokens)
+    index_corpus(output)  # what a piece is compared with, to tell how near it comes to these songs
+    return report
 
 
 def _result(future: Future[int]) -> int:

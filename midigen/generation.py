@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -57,12 +58,36 @@ class Forced:
     ids: Sequence[int]
 
 
+class Hand(Protocol):
+    """What leans on the choice of a token while a cell is written: a wish that the model alone may not keep."""
+
+    def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
+        """Add to ``logits`` (float64, one a token, in place); ``ender`` is the token that would end the cell."""
+        ...
+
+
 @dataclass(frozen=True)
 class Drawn:
-    """A cell to be written. ``open_cell`` makes its state machine when its turn comes; ``done`` is given its ids."""
+    """A cell to be written. ``open_cell`` makes its state machine, and the hands that lean on it, when its turn comes;
+    ``done`` is given its ids."""
 
-    open_cell: Callable[[], Cell]
+    open_cell: Callable[[], tuple[Cell, Sequence[Hand]]]
     done: Callable[[list[int]], None]
+
+
+@dataclass
+class Tally:
+    """What was drawn: ``calls`` of the engine, ``tokens`` chosen, and how unlikely they were to the model, in nats,
+    among those that were allowed and before any hand leant on the choice."""
+
+    calls: int = 0
+    tokens: int = 0
+    nats: float = 0.0
+
+    def add(self, other: Tally) -> None:
+        self.calls += other.calls
+        self.tokens += other.tokens
+        self.nats += other.nats
 
 
 class OutOfContext(Exception):
@@ -75,17 +100,17 @@ def write(
     items: Sequence[Forced | Drawn],
     sampling: Sampling,
     random: np.random.Generator,
-) -> int:
+) -> Tally:
     """Feed ``prompt``, then walk ``items``: forced tokens are fed, cells are drawn token by token.
 
     A cell ends when the first token of the forced item that follows is drawn in its place; what the model gives to
     tokens that can only belong to later cells counts for that one. (Masked and spread over what is left, it would
     become notes that nobody meant: chords piled up at the end of a bar.) Tokens that leave no choice
-    cost no step of their own: they are fed together with the next. Returns the number of engine calls. Raises
-    :class:`OutOfContext` where the engine's context is full; cells that are done have been reported by then.
+    cost no step of their own: they are fed together with the next. Raises :class:`OutOfContext` where the engine's
+    context is full; cells that are done have been reported by then.
     """
     waiting = list(prompt)
-    calls = 0
+    tally = Tally()
     skip = 0  # tokens of the next forced item that have been drawn already
     for number, item in enumerate(items):
         if isinstance(item, Forced):
@@ -94,7 +119,7 @@ def write(
             continue
         following = items[number + 1] if number + 1 < len(items) else None
         ender = following.ids[0] if isinstance(following, Forced) else None
-        cell, written = item.open_cell(), list[int]()
+        (cell, hands), written = item.open_cell(), list[int]()
         while True:
             mask = cell.allowed()
             if cell.may_end:
@@ -109,11 +134,16 @@ def write(
                 if engine.position + len(waiting) > engine.context:
                     raise OutOfContext
                 logits = engine.feed(np.array(waiting, dtype=np.int64))
-                calls += 1
                 waiting = []
                 if cell.may_end and ender is not None:
                     logits = _gathered(logits, cell.over() & ~mask, ender)
-                token = sample(logits, mask, sampling, random)
+                leant = logits
+                if hands and ender is not None:
+                    leant = logits.astype(np.float64)
+                    for hand in hands:
+                        hand.lean(leant, cell, ender)
+                token = sample(leant, mask, sampling, random)
+                tally.add(Tally(1, 1, _surprise(logits, mask, token)))
             waiting.append(token)
             if cell.may_end and token == ender:
                 skip = 1
@@ -121,4 +151,11 @@ def write(
             cell.push(token)
             written.append(token)
         item.done(written)
-    return calls
+    return tally
+
+
+def _surprise(logits: np.ndarray, allowed: np.ndarray, token: int) -> float:
+    """The negative log-likelihood of ``token`` among those ``allowed``, in nats."""
+    open_to = logits[allowed].astype(np.float64)
+    top = open_to.max()
+    return float(top + np.log(np.exp(open_to - top).sum()) - logits[token])

@@ -108,19 +108,25 @@ def to_grid(score: Score, kinds: tuple[str, ...] = tuple(INSTRUMENTS)) -> Grid:
     usable = np.array(known) >= 0
     lanes = []
     for kind in kinds:
-        placed = [(p, _quantise(t, starts, scale, kind)) for p, t in tables if p.kind == kind]
+        placed = [(p, quantise(t, starts, scale, kind)) for p, t in tables if p.kind == kind]
         placed = [(p, n[usable[n[:, 0]]]) for p, n in placed]
         lanes += _gather(kind, [(p, n) for p, n in placed if len(n) >= FEWEST_NOTES])
     return _trim(Grid(lengths, np.array(known), tempos, tuple(lanes), alignment))
 
 
-def _quantise(table: np.ndarray, starts: np.ndarray, scale: float, kind: str) -> np.ndarray:
-    row = INSTRUMENTS[kind]
-    table = table[(table[:, 2] >= row.lowest) & (table[:, 2] <= row.highest)]
+def quantise(table: np.ndarray, starts: np.ndarray, scale: float, kind: str) -> np.ndarray:
+    """A part's ``note_table`` as the notes of a :class:`Lane`; of ``kind`` "" no pitch is out of range.
+
+    ``starts`` are the bar lines in positions and ``scale`` the positions a tick.
+    """
+    is_drum = kind == "drums"
+    if kind:
+        row = INSTRUMENTS[kind]
+        table = table[(table[:, 2] >= row.lowest) & (table[:, 2] <= row.highest)]
     position = np.rint(table[:, 0] * scale).astype(np.int64)
     bar = np.maximum(np.searchsorted(starts, position, side="right") - 1, 0)
     # A drum has no length of its own; the shortest keeps one velocity token a hit.
-    duration = np.ones(len(table)) if row.is_drum else nearest_duration(table[:, 1] * scale)
+    duration = np.ones(len(table)) if is_drum else nearest_duration(table[:, 1] * scale)
     notes = np.stack([bar, position - starts[bar], duration, table[:, 2], table[:, 3] // 4], axis=1).astype(np.int32)
     notes = notes[np.lexsort((-notes[:, 2], notes[:, 3], notes[:, 1], notes[:, 0]))]
     return _without_doubles(notes)

@@ -1,58 +1,133 @@
-"""A look-ahead peak limiter on true peaks. Knows samples and decibels."""
+"""A look-ahead limiter on true peaks. Knows samples and decibels.
+
+A sound is read twice: once for the true peaks of its hops, from which follows a curve of gains, one value a hop, and
+then whenever the limited sound is wanted. In memory is the curve alone: 40 MB for an hour.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
-HOP = 16  # frames; the gain is worked out once a hop and runs straight between hops
+from midigen.audio import BLOCK_FRAMES, Signal
+from midigen.truepeak import CELL_FRAMES, TruePeaks
+
 ATTACK_SECONDS = 0.005  # how far the limiter looks ahead, and how slowly it lets go of the signal
 RELEASE_DB_PER_SECOND = 60.0  # 6 dB come back in a tenth of a second
 MARGIN_DB = 0.05  # a gain that moves lifts peaks between samples by a trace; other meters interpolate otherwise
+_CHUNK = 8_192  # hops of the curve that are worked out at a time
+_PIECE = 4_096  # frames multiplied at a time: where the gain is 1 throughout, there is no curve to spread out
 
 
-def limit(
-    samples: np.ndarray, envelope: np.ndarray, rate: int, gain_db: float, ceiling_dbtp: float
-) -> tuple[np.ndarray, float]:
-    """``samples`` (float32 ``(channels, frames)``) times ``gain_db``, with true peaks brought under ``ceiling_dbtp``.
+def hop_frames(rate: int) -> int:
+    """The frames of a hop, for which one gain is worked out: a third of a millisecond, 16 at 44,100 and 48,000."""
+    return CELL_FRAMES * int(2 ** max(round(math.log2(rate / 48_000)), 0))
 
-    ``envelope`` is :func:`midigen.loudness.true_peak_envelope` of ``samples``. All channels get the same gain, so the
-    picture does not move. Returns the samples and the most that was taken away, in dB, 0 where nothing was.
 
-    The gain that each frame needs is held back in time by the release (a straight line in dB), taken as the minimum
-    over the look-ahead, and smoothed over that length: the smooth curve is at or under what every frame needs. What
+class Limited:
+    """``signal`` times ``gain_db`` and times a gain that moves: a signal too, multiplied as it is read.
+
+    ``factors`` are the moving gain at the middle of each hop of :func:`hop_frames`, float32, 1 or less; between them
+    it runs straight. ``None`` stands for 1 throughout. All channels get the same gain, so the picture does not move.
+    """
+
+    def __init__(self, signal: Signal, gain_db: float, factors: np.ndarray | None = None) -> None:
+        self._signal = signal
+        self._gain = np.float32(10 ** (gain_db / 20))
+        self._factors = factors
+        self.gain_db = gain_db
+        self.limited_db = 0.0 if factors is None else abs(20 * math.log10(float(factors.min(initial=1.0))))
+
+    @property
+    def rate(self) -> int:
+        return self._signal.rate
+
+    @property
+    def channels(self) -> int:
+        return self._signal.channels
+
+    @property
+    def frames(self) -> int:
+        return self._signal.frames
+
+    def blocks(self, size: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
+        """See :class:`midigen.audio.Signal`."""
+        place = 0
+        for block in self._signal.blocks(size):
+            gained = np.multiply(block, self._gain, dtype=np.float32)
+            if self._factors is not None:
+                for start in range(0, block.shape[1], _PIECE):
+                    moving = self._moving(place + start, min(_PIECE, block.shape[1] - start))
+                    if moving is not None:
+                        gained[:, start : start + _PIECE] *= moving
+            place += block.shape[1]
+            yield gained
+
+    def _moving(self, start: int, frames: int) -> np.ndarray | None:
+        """The moving gain of ``frames`` from ``start`` on; ``None`` where it is 1."""
+        assert self._factors is not None
+        hop = hop_frames(self.rate)
+        # ramp n runs from the middle of hop n to that of the next; the first and the last stand still
+        first, last = (start + hop // 2) // hop - 1, (start + frames - 1 + hop // 2) // hop - 1
+        ends = self._factors[max(first, 0) : last + 2]
+        if ends.min(initial=1.0) == 1:
+            return None
+        ends = np.pad(ends, (int(first < 0), last + 2 - max(first, 0) - len(ends)), mode="edge")
+        steps = ((np.arange(hop) + 0.5) / hop).astype(np.float32)
+        ramps = ends[:-1, None] + np.diff(ends)[:, None] * steps
+        offset = start - (first * hop + hop // 2)
+        return np.minimum(ramps.reshape(-1)[offset : offset + frames], np.float32(1))
+
+
+def limit(signal: Signal, gain_db: float, ceiling_dbtp: float) -> Limited:
+    """``signal`` times ``gain_db`` with its true peaks brought under ``ceiling_dbtp``. Reads ``signal`` once."""
+    # what stays under the ceiling even so need not be known exactly
+    floor = 10 ** ((ceiling_dbtp - MARGIN_DB - gain_db) / 20)
+    peaks = TruePeaks(signal.channels, hop_frames(signal.rate), floor)
+    levels = [peaks.feed(block) for block in signal.blocks()]
+    factors = gain_curve(np.concatenate([*levels, peaks.rest()]), signal.rate, gain_db, ceiling_dbtp)
+    return Limited(signal, gain_db, factors)
+
+
+def gain_curve(levels: np.ndarray, rate: int, gain_db: float, ceiling_dbtp: float) -> np.ndarray | None:
+    """The gain at the middle of each hop that brings ``levels`` times ``gain_db`` under ``ceiling_dbtp``.
+
+    ``levels`` are float32 ``(hops,)``, as :class:`midigen.truepeak.TruePeaks` gives them for hops of
+    :func:`hop_frames`; so is the result, 1 or less, or ``None`` where no level passes the ceiling.
+
+    The gain that each hop needs is held back in time by the release (a straight line in dB), taken as the minimum
+    over the look-ahead, and smoothed over that length: the smooth curve is at or under what every hop needs. What
     lies between two samples while the gain moves may still pass it by a trace, for which there is a margin.
     """
-    gained = samples * np.float32(10 ** (gain_db / 20))
-    frames = samples.shape[1]
-    hops = -(-frames // HOP)
-    padded = np.zeros(hops * HOP, dtype=np.float32)
-    padded[:frames] = envelope
-    with np.errstate(divide="ignore"):
-        # float64: the release subtracts a slope that grows with the length of the sound
-        level_db = 20 * np.log10(padded.reshape(hops, HOP).max(axis=1).astype(np.float64)) + gain_db
-    if level_db.max(initial=-np.inf) <= ceiling_dbtp:
-        return gained, 0.0
-    needed_db = np.minimum(ceiling_dbtp - MARGIN_DB - level_db, 0.0)
-    curve_db = _smoothed(_released(needed_db, rate / HOP), rate / HOP)
-    factors = 10 ** (curve_db / 20)
-    # A frame lies between the middles of two hops, one of them its own: both are at or under what it needs.
-    gained *= np.interp(np.arange(frames), (np.arange(hops) + 0.5) * HOP - 0.5, factors).astype(np.float32)
-    return gained, -float(curve_db.min())
-
-
-def _released(needed_db: np.ndarray, hop_rate: float) -> np.ndarray:
-    """The gain may fall at once and rises along a straight line: min(needed[n], before + slope), without a loop."""
-    slope = RELEASE_DB_PER_SECOND / hop_rate * np.arange(len(needed_db))
-    released: np.ndarray = np.minimum(np.minimum.accumulate(needed_db - slope) + slope, 0.0)
-    return released
-
-
-def _smoothed(curve_db: np.ndarray, hop_rate: float) -> np.ndarray:
-    """The minimum over the attack, before and after, then two running means that together are one hop shorter."""
+    if levels.max(initial=0.0) <= 10 ** ((ceiling_dbtp - gain_db) / 20):
+        return None
     from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
+    hop_rate = rate / hop_frames(rate)
     half = max(round(ATTACK_SECONDS * hop_rate / 2), 1)
-    least = minimum_filter1d(curve_db, 2 * (2 * half + 1) + 1, mode="nearest")
-    once = uniform_filter1d(least, 2 * half + 1, mode="nearest")
-    smooth: np.ndarray = np.minimum(uniform_filter1d(once, 2 * half + 1, mode="nearest"), 0.0)
-    return smooth
+    reach = 4 * half + 1  # hops before and after that have a say: of the minimum, and of two running means
+    bound_db = ceiling_dbtp - MARGIN_DB - gain_db
+    slopes = RELEASE_DB_PER_SECOND / hop_rate * np.arange(_CHUNK + 2 * reach + 1)
+    factors = np.ones(len(levels), dtype=np.float32)
+    before_db = 0.0  # the held gain before the first hop of the window
+    for start in range(0, len(levels), _CHUNK):
+        # a window that reaches beyond the chunk at both ends; there is no need before the sound and after it
+        low, high = start - reach, start + _CHUNK + reach
+        needed_db = np.zeros(high - low)
+        inside = levels[max(low, 0) : high]
+        loud = np.flatnonzero(inside > 10 ** (bound_db / 20))
+        if not len(loud) and before_db == 0:
+            continue
+        # float64: the release subtracts a slope that grows with the length of the window
+        needed_db[loud + max(-low, 0)] = np.minimum(bound_db - 20 * np.log10(inside[loud].astype(np.float64)), 0.0)
+        # the gain falls at once and rises along a straight line: min(needed[n], before + slope), without a loop
+        lines = np.minimum.accumulate(np.concatenate([[before_db], needed_db]) - slopes) + slopes
+        held_db = np.minimum(lines, 0.0)[1:]
+        before_db = float(held_db[_CHUNK - 1])
+        least = minimum_filter1d(held_db, 2 * (2 * half + 1) + 1, mode="nearest")
+        smooth = uniform_filter1d(uniform_filter1d(least, 2 * half + 1, mode="nearest"), 2 * half + 1, mode="nearest")
+        curve_db = np.minimum(smooth[reach : reach + _CHUNK], 0.0)[: len(levels) - start]
+        factors[start : start + _CHUNK] = 10 ** (curve_db / 20)
+    return factors

@@ -1,39 +1,60 @@
-"""Stems to a mix: balance, gain, pan, mute and solo, then loudness and a ceiling. Knows samples, never MIDI.
+"""Stems to a mix: every part balanced by its loudness, over the desk, to a loudness under a ceiling.
 
 *Balance.* Every stem is first brought to its instrument's place in a balanced band: by its own integrated loudness,
 to ``level_lu`` of the instrument table. The trim looks at nothing else, so what the user asks for is heard against
 the same band whatever is muted, soloed or turned up. Zero decibels everywhere is the balanced band.
 
-*Pan.* The angle is ``(pan + 1) * 45`` degrees. A mono stem gets its cosine to the left and its sine to the right
-(-3.01 dB each at the centre). For a stereo stem pan is a balance: left is multiplied by the square root of two times
-the cosine, right by that times the sine, which leaves a stem at the centre as it is and gives a stem that is the same
-on both sides the same power at every pan, as the mono law does. Hard left keeps the left side only, 3.01 dB up.
+*Desk.* Strips, buses, sends and returns as the session has them: :mod:`midigen.desk`.
 
-*Master.* One gain to the loudness target, then a look-ahead limiter where peaks would pass the ceiling.
+*Master.* The session's equaliser and compressor on the whole, then its loudness and its ceiling:
+:mod:`midigen.mastering`.
+
+Nothing here holds a whole stem: sound is read block by block, once for its loudness and once for the mix.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import os
+import re
+from collections.abc import Hashable, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from midigen.audio import Audio
+from midigen.audio import (
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    Audio,
+    AudioFile,
+    AudioWriter,
+    Signal,
+    check_sound_file,
+    write_audio,
+)
+from midigen.desk import Desk, Line
+from midigen.effects import Processed, Setting
 from midigen.errors import BadRequest
 from midigen.instruments import INSTRUMENTS
-from midigen.limiter import limit
-from midigen.loudness import integrated_lufs, true_peak_dbtp, true_peak_envelope
+from midigen.loudness import Loudness, Meter
+from midigen.mastering import master
+from midigen.session import Channel, Session, keys_of
+from midigen.session.presets import DEFAULT_PRESET, preset
+from midigen.signals import Recorded, at_rate
+from midigen.spectra import Spectrum, SpectrumMeter
 
-LOWEST_GAIN_DB, HIGHEST_GAIN_DB = -60.0, 24.0
-LOWEST_TARGET_LUFS, HIGHEST_TARGET_LUFS = -70.0, -5.0
 BAND_LUFS = -23.0  # where an instrument of level 0 lies before the master: far from both noise and full scale
 LARGEST_TRIM_DB = 40.0  # what is still quieter than that is nearly nothing, and is not blown up to a voice of the band
-LARGEST_LIMITING_DB = 12.0  # the limiter may take this from the highest peak; beyond, the mix stays under its target
-LOUDNESS_TOLERANCE_LU = 0.05
-MOST_ROUNDS = 8
+_THREADS = 2  # strips side by side: what comes after them, in a thread of its own, takes as long as two
+
+_measured_sounds: WeakKeyDictionary[Signal, Measured] = WeakKeyDictionary()
+_measured_files: dict[tuple[str, int, int], Measured] = {}
 
 
 class Source(Protocol):
@@ -44,178 +65,243 @@ class Source(Protocol):
     @property
     def kind(self) -> str: ...
     @property
-    def audio(self) -> Audio: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """What the user sets for one instrument.
-
-    ``gain_db`` -60..24, above the balanced level; ``pan`` -1 (left) to 1 (right), ``None`` for the instrument's seat;
-    ``mute`` silences, ``solo`` silences all that are not soloed (a muted part stays silent even so).
-    """
-
-    gain_db: float = 0.0
-    pan: float | None = None
-    mute: bool = False
-    solo: bool = False
-
-    def __post_init__(self) -> None:
-        if not LOWEST_GAIN_DB <= self.gain_db <= HIGHEST_GAIN_DB:  # refuses NaN too
-            raise BadRequest(f"gain {self.gain_db} dB is outside {LOWEST_GAIN_DB:g}..+{HIGHEST_GAIN_DB:g} dB")
-        if self.pan is not None and not -1 <= self.pan <= 1:
-            raise BadRequest(f"pan {self.pan} is outside -1 (left)..1 (right)")
+    def audio(self) -> Signal: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done to one stem: ``trim_db`` balanced it, ``gain_db`` and ``pan`` are the user's or the seat's;
-    ``heard`` is false where it is muted, or others are soloed."""
+    """What was done to one stem.
+
+    ``lufs`` is its own loudness (``-inf`` for silence) and ``trim_db`` the gain that balanced it; ``channel`` is what
+    its strip was set to, with its seat and what an automatic equaliser chose; ``heard`` is false where it is muted, or
+    others are soloed.
+    """
 
     name: str
     kind: str
+    lufs: float
     trim_db: float
-    gain_db: float
-    pan: float
+    channel: Channel
     heard: bool
+
+    @property
+    def gain_db(self) -> float:
+        return self.channel.gain_db
+
+    @property
+    def pan(self) -> float:
+        return self.channel.pan or 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Mix:
-    """The mix (stereo), what was applied to each stem in their order, and what was reached.
+    """The mix: ``signal`` in stereo, the ``session`` as it was done, ``applied`` to each stem in their order.
 
-    ``integrated_lufs`` and ``true_peak_dbtp`` are measured on ``audio`` (``-inf`` for silence). ``master_gain_db`` is
-    the gain before the limiter; ``limited_db`` is the most that the limiter took away (0 or more).
+    ``loudness`` was measured on the signal (``-inf`` for silence). ``master_gain_db`` is the gain before the limiter;
+    ``limited_db`` is the most that the limiter took away (0 or more).
     """
 
-    audio: Audio
+    signal: Signal
+    session: Session
     applied: tuple[Applied, ...]
-    integrated_lufs: float
-    true_peak_dbtp: float
+    loudness: Loudness
     master_gain_db: float
     limited_db: float
 
+    @property
+    def integrated_lufs(self) -> float:
+        return self.loudness.integrated_lufs
+
+    @property
+    def true_peak_dbtp(self) -> float:
+        return self.loudness.true_peak_dbtp
+
+    @cached_property
+    def audio(self) -> Audio:
+        """The whole mix in memory: for looking at samples, where it is no hour long."""
+        blocks = [np.zeros((2, 0), dtype=np.float32), *self.signal.blocks()]
+        return Audio(np.concatenate(blocks, axis=1), self.signal.rate)
+
 
 def mix(
-    stems: Sequence[Source],
-    strips: Mapping[str, Strip] | None = None,
-    *,
-    target_lufs: float | None = -14.0,
-    ceiling_dbtp: float = -1.0,
+    stems: Sequence[Source], session: Session | None = None, *, rate: int | None = None, threads: int | None = None
 ) -> Mix:
-    """Mix ``stems`` (mono or stereo, one sample rate, any lengths).
+    """Mix ``stems`` (mono or stereo, of any lengths and rates) as ``session`` says, or the default preset.
 
-    ``strips`` are by part name, or by kind for all parts of it (a name goes before a kind). ``target_lufs`` is the
-    integrated loudness to reach, -70..-5, or ``None`` to leave the level as the balance makes it; ``ceiling_dbtp``,
-    -20..0, is the true peak that is never passed. Where the target would need more than 12 dB of limiting the
-    ceiling is kept and the mix stays quieter: :class:`Mix` says what was reached.
-    Raises :class:`BadRequest` for values outside these, unknown names in ``strips``, and stems that do not fit.
+    A session without stems of its own, such as a preset, is made to fit these. The mix is at ``rate`` frames a second,
+    8,000 to 384,000, or at the highest of the stems'; others are resampled. ``threads`` (1 or more) changes the time
+    taken, never the samples. Silent stems make a silent mix; where everything is muted there is nothing to mix.
+    Raises :class:`BadRequest` for that, for names in the session that stand for nothing, and for stems that do not fit.
     """
-    blended, applied = blend(stems, strips)
-    return master(blended, applied, target_lufs=target_lufs, ceiling_dbtp=ceiling_dbtp)
+    desk, applied, session = blend(stems, session, rate=rate, threads=threads)
+    settings: list[Setting] = [session.master.equaliser]
+    if session.master.compressor is not None:
+        settings.append(session.master.compressor)
+    whole = Recorded(Processed(desk, settings))
+    mastered = master(whole, target_lufs=session.master.lufs, ceiling_dbtp=session.master.ceiling_dbtp)
+    return Mix(mastered.signal, session, applied, mastered.loudness, mastered.gain_db, mastered.limited_db)
 
 
-def blend(stems: Sequence[Source], strips: Mapping[str, Strip] | None = None) -> tuple[Audio, tuple[Applied, ...]]:
-    """The balanced sum of ``stems`` with the user's ``strips``, before the master; see :func:`mix`."""
+def blend(
+    stems: Sequence[Source], session: Session | None = None, *, rate: int | None = None, threads: int | None = None
+) -> tuple[Desk, tuple[Applied, ...], Session]:
+    """The mix before its master, what was applied, and the session as it fits the stems; see :func:`mix`."""
+    _check_stems(stems)
+    if threads is not None and threads < 1:
+        raise BadRequest(f"threads {threads}: must be 1 or more")
+    parts = [(stem.name, stem.kind) for stem in stems]
+    session = preset(DEFAULT_PRESET) if session is None else session
+    if session.stems:
+        session.check(parts)
+    session = session.seated(parts)
+    heard = session.heard(parts)
+    if rate is None:
+        rate = max(stem.audio.rate for stem in stems)
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise BadRequest(f"sample rate {rate} is outside {LOWEST_RATE}..{HIGHEST_RATE} frames a second: 48000 is usual")
+    wanted = [(stem.audio, session.channels[stem.name].equaliser.auto) for stem in stems]
+    with ThreadPoolExecutor(threads or _processors()) as pool:
+        measured = list(pool.map(lambda one: measure_stem(one[0], with_spectrum=one[1]), wanted))
+    applied, lines = [], []
+    for stem, found in zip(stems, measured, strict=True):
+        channel = equalised(session.channels[stem.name], found.spectrum, stem.kind)
+        trim_db = balance_trim_db(found.lufs, stem.kind)
+        applied.append(Applied(stem.name, stem.kind, found.lufs, trim_db, channel, heard[stem.name]))
+        if heard[stem.name]:
+            by = channel.ducking.by if channel.ducking is not None else ""
+            keys = tuple(sorted(key for key in keys_of(stem.name, by, parts) if heard[key]))
+            lines.append(Line(stem.name, at_rate(stem.audio, rate), channel, trim_db, keys))
+    return Desk(lines, session, threads or _THREADS), tuple(applied), session
+
+
+def balance_trim_db(lufs: float, kind: str) -> float:
+    """The gain that brings a stem of loudness ``lufs`` to its instrument's place; 0 for silence, 40 dB at most."""
+    if lufs == -math.inf:
+        return 0.0
+    row = INSTRUMENTS.get(kind)
+    return min(BAND_LUFS + (row.level_lu if row else 0.0) - lufs, LARGEST_TRIM_DB)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What the mixer knows of a stem before it is mixed: its loudness and, where it was asked for, its spectrum."""
+
+    lufs: float
+    spectrum: Spectrum | None = None
+
+
+def measure_stem(sound: Signal, *, with_spectrum: bool = False) -> Measured:
+    """Read ``sound`` once to measure it; what was measured before, and has not changed, is remembered."""
+    if not isinstance(sound, AudioFile):
+        return _remembered(_measured_sounds, sound, sound, with_spectrum)  # type: ignore[arg-type]  # by identity
+    try:
+        facts = sound.path.stat()
+    except OSError:  # where it is gone, reading it says so
+        return _measure(sound, with_spectrum)
+    file = (str(sound.path.absolute()), facts.st_mtime_ns, facts.st_size)
+    return _remembered(_measured_files, file, sound, with_spectrum)
+
+
+def _remembered(known: MutableMapping[Any, Measured], key: Hashable, sound: Signal, with_spectrum: bool) -> Measured:
+    found = known.get(key)
+    if found is None or (with_spectrum and found.spectrum is None):
+        known[key] = found = _measure(sound, with_spectrum)
+    return found
+
+
+def _measure(sound: Signal, with_spectrum: bool) -> Measured:
+    meter = Meter(sound.rate, sound.channels, true_peak=False)
+    spectrum = SpectrumMeter(sound.rate, sound.channels) if with_spectrum else None
+    for block in sound.blocks():
+        meter.feed(block)
+        if spectrum is not None:
+            spectrum.feed(block)
+    return Measured(meter.reading().integrated_lufs, None if spectrum is None else spectrum.reading())
+
+
+def equalised(channel: Channel, spectrum: Spectrum | None, kind: str) -> Channel:
+    """``channel`` with the bands of its equaliser that are off set to what ``spectrum`` asks for, where it is
+    automatic; see :func:`midigen.profiles.equalising.suggest_equaliser`."""
+    if not channel.equaliser.auto or spectrum is None:
+        return channel
+    from midigen.profiles.equalising import suggest_equaliser
+
+    suggested, own = suggest_equaliser(spectrum, kind), channel.equaliser
+    changes: dict[str, float] = {}
+    if not own.high_pass_hz:
+        changes["high_pass_hz"] = suggested.high_pass_hz
+    if not own.mid_db:
+        changes |= {"mid_db": suggested.mid_db, "mid_hz": suggested.mid_hz, "mid_q": suggested.mid_q}
+    if not own.high_db:
+        changes |= {"high_db": suggested.high_db, "high_hz": suggested.high_hz}
+    return replace(channel, equaliser=replace(own, **changes))  # type: ignore[arg-type]  # numbers, by their names
+
+
+def export_stems(
+    stems: Sequence[Source],
+    session: Session | None,
+    folder: str | Path,
+    *,
+    processed: bool = True,
+    suffix: str = ".wav",
+    bits: int = 32,
+    rate: int | None = None,
+    threads: int | None = None,
+) -> list[Path]:
+    """Write a sound file for every part into ``folder``, which is made where it is not there; returns their paths.
+
+    ``processed`` stems are what is heard of each part in the mix, through its strip and its bus, and a file each for
+    what comes back from reverb and delay: together they are the mix before its master, to within rounding, and so all
+    of one length. Without it the files are the stems as they came. ``suffix`` says the format (.wav, .flac, .ogg or
+    .mp3); 32 ``bits`` (floating point, .wav only) keep what is louder than full scale.
+    Raises :class:`BadRequest` as :func:`mix` does and :class:`midigen.errors.OutputError`.
+    """
+    folder = Path(folder)
+    check_sound_file(f"stem{suffix}", rate or max((stem.audio.rate for stem in stems), default=48_000), 2, bits)
+    if not processed:
+        _check_stems(stems)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"{name}{suffix}" for name in _file_names([stem.name for stem in stems])]
+        return [write_audio(stem.audio, path, bits) for stem, path in zip(stems, paths, strict=True)]
+    desk, _, _ = blend(stems, session, rate=rate, threads=threads)
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        writers: dict[str, AudioWriter] = {}
+        for tracks in desk.tracks():
+            if not writers:
+                for name, file in zip(tracks, _file_names(list(tracks)), strict=True):
+                    writer = AudioWriter(folder / f"{file}{suffix}", desk.rate, 2, bits)
+                    writers[name] = stack.enter_context(writer)
+            for name, block in tracks.items():
+                writers[name].write(block)
+    return [writer.path for writer in writers.values()]
+
+
+def _check_stems(stems: Sequence[Source]) -> None:
     if not stems:
         raise BadRequest("no stems to mix: give one or more")
-    rates = sorted({stem.audio.rate for stem in stems})
-    if len(rates) > 1:
-        raise BadRequest(f"stems at {' and '.join(map(str, rates))} frames a second: render all at one rate")
+    names = [stem.name for stem in stems]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadRequest(f"stem {name!r} is given twice: give every stem a name of its own")
     for stem in stems:
         if stem.audio.channels > 2:
             raise BadRequest(f"stem {stem.name!r} has {stem.audio.channels} channels: give mono or stereo")
-    chosen = _strips_of(stems, strips or {})
-    any_solo = any(strip.solo for strip in chosen)
-    total = np.zeros((2, max(stem.audio.frames for stem in stems)), dtype=np.float32)
-    applied = []
-    for stem, strip in zip(stems, chosen, strict=True):
-        pan = strip.pan if strip.pan is not None else _seat(stem.kind)
-        heard = not strip.mute and (strip.solo or not any_solo)
-        trim_db = balance_trim_db(stem)
-        applied.append(Applied(stem.name, stem.kind, trim_db, strip.gain_db, pan, heard))
-        if heard:
-            samples = stem.audio.samples
-            for side, factor in enumerate(_pan_gains(pan, stem.audio.channels)):
-                # one side at a time, so that no third copy of a long stem is made
-                gain = np.float32(factor * 10 ** ((trim_db + strip.gain_db) / 20))
-                total[side, : stem.audio.frames] += samples[min(side, stem.audio.channels - 1)] * gain
-    return Audio(total, rates[0]), tuple(applied)
 
 
-def balance_trim_db(stem: Source) -> float:
-    """The gain that brings ``stem`` to its instrument's place in the band; 0 for silence, 40 dB at most."""
-    loudness = integrated_lufs(stem.audio)
-    if loudness == -math.inf:
-        return 0.0
-    row = INSTRUMENTS.get(stem.kind)
-    return min(BAND_LUFS + (row.level_lu if row else 0.0) - loudness, LARGEST_TRIM_DB)
+def _file_names(names: Sequence[str]) -> list[str]:
+    """Names of parts as names of files on any system, each another."""
+    files: list[str] = []
+    for name in names:
+        file = first = re.sub(r'[\x00-\x1f/\\:*?"<>|]+', "-", name).strip(" .") or "part"
+        again = 1
+        while file.casefold() in map(str.casefold, files):  # some file systems do not tell "Bass" from "bass"
+            again += 1
+            file = f"{first} {again}"
+        files.append(file)
+    return files
 
 
-def master(
-    audio: Audio,
-    applied: tuple[Applied, ...] = (),
-    *,
-    target_lufs: float | None = -14.0,
-    ceiling_dbtp: float = -1.0,
-) -> Mix:
-    """Bring ``audio`` to a loudness under a ceiling; see :func:`mix`. Silence stays silence."""
-    if target_lufs is not None and not LOWEST_TARGET_LUFS <= target_lufs <= HIGHEST_TARGET_LUFS:
-        raise BadRequest(
-            f"loudness target {target_lufs} LUFS is outside {LOWEST_TARGET_LUFS:g}..{HIGHEST_TARGET_LUFS:g}; "
-            "streaming services play at about -14"
-        )
-    if not -20 <= ceiling_dbtp <= 0:
-        raise BadRequest(f"ceiling {ceiling_dbtp} dBTP is outside -20..0; -1 is usual")
-    peak_dbtp, loudness = true_peak_dbtp(audio), integrated_lufs(audio)
-    if peak_dbtp == -math.inf:
-        return Mix(audio, applied, -math.inf, -math.inf, 0.0, 0.0)
-    highest_db = ceiling_dbtp - peak_dbtp + LARGEST_LIMITING_DB
-    gain_db = 0.0
-    if target_lufs is not None and loudness > -math.inf:
-        gain_db = min(target_lufs - loudness, highest_db)
-    if peak_dbtp + gain_db <= ceiling_dbtp:
-        samples = audio.samples * np.float32(10 ** (gain_db / 20))
-        return Mix(Audio(samples, audio.rate), applied, loudness + gain_db, peak_dbtp + gain_db, gain_db, 0.0)
-
-    envelope = true_peak_envelope(audio.samples)
-    tried: list[tuple[float, float]] = [(gain_db - 3.0, loudness + gain_db - 3.0)]  # what no limiter would do
-    for _ in range(MOST_ROUNDS):
-        samples, taken_db = limit(audio.samples, envelope, audio.rate, gain_db, ceiling_dbtp)
-        reached = integrated_lufs(Audio(samples, audio.rate))
-        if target_lufs is None or abs(target_lufs - reached) <= LOUDNESS_TOLERANCE_LU or gain_db >= highest_db:
-            break
-        # What the limiter takes from the loudness is put back in front of it, along the line through the last two.
-        (gain_before, reached_before), tried = tried[-1], [*tried, (gain_db, reached)]
-        steepness = (reached - reached_before) / (gain_db - gain_before) if gain_db != gain_before else 1.0
-        gain_db = min(gain_db + (target_lufs - reached) / min(max(steepness, 0.25), 1.0), highest_db)
-    result = Audio(samples, audio.rate)
-    peak_dbtp = true_peak_dbtp(result)
-    over_db = max(peak_dbtp - ceiling_dbtp, 0.0)
-    if over_db:  # what the interpolator sees of the moving gain, beyond the limiter's margin
-        over_db += 1e-4
-        result = Audio(samples * np.float32(10 ** (-over_db / 20)), audio.rate)
-    return Mix(result, applied, reached - over_db, peak_dbtp - over_db, gain_db, taken_db + over_db)
-
-
-def _strips_of(stems: Sequence[Source], strips: Mapping[str, Strip]) -> list[Strip]:
-    known = list(dict.fromkeys([*(stem.name for stem in stems), *(stem.kind for stem in stems)]))
-    for name in strips:
-        if name not in known:
-            raise BadRequest(f"no part {name!r} to mix: there are {', '.join(known)}")
-    return [strips.get(stem.name, strips.get(stem.kind, Strip())) for stem in stems]
-
-
-def _seat(kind: str) -> float:
-    return INSTRUMENTS[kind].pan if kind in INSTRUMENTS else 0.0
-
-
-def _pan_gains(pan: float, channels: int) -> tuple[float, float]:
-    """The factors for left and right; see the law at the top."""
-    angle = (pan + 1) * math.pi / 4
-    scale = 1.0 if channels == 1 else math.sqrt(2)
-    # Exact where musicians expect it: nothing of the other side when hard panned, untouched in the centre.
-    if pan == 0:
-        return (scale * math.sqrt(0.5), scale * math.sqrt(0.5)) if channels == 1 else (1.0, 1.0)
-    left, right = math.cos(angle), math.sin(angle)
-    return (0.0 if pan == 1 else scale * left), (0.0 if pan == -1 else scale * right)
+def _processors() -> int:
+    """The processors this process may use (a container or ``taskset`` may allow fewer than the machine has)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,6 +15,7 @@ from midigen.checkpoint import open_checkpoint, save_checkpoint
 from midigen.dataset import Mixture, Steps, Windows, judging
 from midigen.errors import TrainingError, need_for_training
 from midigen.model import build_model, load_state, size_named
+from midigen.originality import SHORTEST, Index, index_corpus
 from midigen.training import evaluate_loss, read_weights
 
 KEYS = {
@@ -81,12 +82,19 @@ def pack(
         "before": best.get("before", []),
         "validation_windows": windows,
     }
-    save_checkpoint(output, weights, size, tokenizer, provenance)
+    path = index_corpus(corpus)
+    index = path.read_bytes() if path else None
+    if path:
+        known = Index.from_file(path)
+        provenance["originality"] = {
+            "runs": known.windows, "notes": SHORTEST, "false_positives": round(known.false_positives, 6)
+        }  # fmt: skip
+    save_checkpoint(output, weights, size, tokenizer, provenance, originality=index)
     load_state(model, open_checkpoint(output).weights())
     losses["int8 grid"] = evaluate_loss(model, validation, vocabulary)
     provenance["validation"] = {kind: {k: round(v, 4) for k, v in values.items()} for kind, values in losses.items()}
     card = model_card(provenance, best["parameters"], about)
-    save_checkpoint(output, weights, size, tokenizer, provenance, card)
+    save_checkpoint(output, weights, size, tokenizer, provenance, card, index)
     return losses
 
 

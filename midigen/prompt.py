@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from numbers import Real
+from typing import Any
 
 from midigen.errors import BadRequest
 from midigen.instruments import instrument
@@ -17,6 +18,8 @@ METRES = ("4/4", "3/4", "2/4", "6/8")
 LARGEST_SEED = 2**32 - 1
 HOTTEST = 2.0
 DEFAULT_PARTS = ("piano", "guitar", "bass")
+ENDINGS = ("close", "open")
+SWING_UNITS = ("eighth", "sixteenth")
 
 
 def _whole(value: object, low: int, high: int, what: str, cure: str) -> None:
@@ -32,7 +35,7 @@ def _real(value: object, low: float, high: float, what: str, cure: str, above_lo
 
 
 def parse_parts(text: str) -> tuple[str, ...]:
-    """``"piano, guitar,bass"`` to ``("piano", "guitar", "bass")``. Names are checked by :class:`Prompt`."""
+    """``"piano, guitar:lead"`` to ``("piano", "guitar:lead")``. Names are checked by :class:`Prompt`."""
     return tuple(name.strip().lower() for name in text.split(","))
 
 
@@ -45,15 +48,21 @@ def fresh_seed() -> int:
 class Prompt:
     """A request for a piece. It checks itself and raises :class:`BadRequest` for what cannot be had.
 
-    ``bars`` 1 to 512. ``parts`` are rows of :mod:`midigen.instruments`, in the order they are shown; one may be named
-    again as often as its row has ``slots``. ``tempo_qpm`` 20 to 300 quarter notes a minute. ``key`` as
+    ``bars`` 1 to 512; ``None`` is as many as the chords or the form have, else 32. ``parts`` are rows of
+    :mod:`midigen.instruments`, in the order they are shown, with a role where one is wanted ("guitar:lead"); one may be
+    named again as often as its row has ``slots``. ``tempo_qpm`` 20 to 300 quarter notes a minute. ``key`` as
     :func:`midigen.score.parse_key` reads it and ``metre`` one of ``METRES``; both are kept in their one spelling
     ("Am" becomes "A minor"). ``seed`` 0 to 2**32 - 1; without one, :meth:`with_seed` draws it. ``temperature`` above 0
     up to 2: lower is safer, higher is wilder. ``top_p`` above 0 up to 1: the share of the likeliest choices to draw
     from (Holtzman et al., 2020).
+
+    ``chords`` is a chart (:mod:`midigen.charts`) and ``form`` a form (:mod:`midigen.forms`), as text. ``density``,
+    ``register``, ``span`` and ``program`` go from a part's name, or from an instrument for all its parts, to what
+    :mod:`midigen.composition.wishes` reads. ``swing`` and ``humanise`` 0 to 1 are how the grid is played; ``ending`` is
+    "close" for a last bar that closes the piece, "open" for one that leaves it open.
     """
 
-    bars: int = 32
+    bars: int | None = None
     parts: tuple[str, ...] = DEFAULT_PARTS
     tempo_qpm: float | None = None
     key: str | None = None
@@ -61,9 +70,20 @@ class Prompt:
     seed: int | None = None
     temperature: float = 0.95
     top_p: float = 0.98
+    chords: str | None = None
+    form: str | None = None
+    density: Mapping[str, Any] | None = None
+    register: Mapping[str, Any] | None = None
+    span: Mapping[str, Any] | None = None
+    program: Mapping[str, Any] | None = None
+    swing: float = 0.0
+    swing_unit: str = "eighth"
+    humanise: float = 0.0
+    ending: str = "close"
 
     def __post_init__(self) -> None:
-        _whole(self.bars, 1, MOST_BARS, "bars", "ask for 8, 16 or 32, for example")
+        if self.bars is not None:
+            _whole(self.bars, 1, MOST_BARS, "bars", "ask for 8, 16 or 32, for example")
         object.__setattr__(self, "parts", _checked_parts(self.parts))
         if self.tempo_qpm is not None:
             _real(self.tempo_qpm, SLOWEST_QPM, FASTEST_QPM, "tempo", "give quarter notes a minute, such as 120")
@@ -77,15 +97,50 @@ class Prompt:
             _whole(self.seed, 0, LARGEST_SEED, "seed", "leave it out to have one drawn")
         _real(self.temperature, 0.0, HOTTEST, "temperature", "0.95 is the usual", above_low=True)
         _real(self.top_p, 0.0, 1.0, "top-p", "1 draws from everything", above_low=True)
+        _real(self.swing, 0.0, 1.0, "swing", "0 is straight, 1 is a triplet feel")
+        _real(self.humanise, 0.0, 1.0, "humanise", "0 is exact, 1 is as loose as people play")
+        for what, value, known in (("ending", self.ending, ENDINGS), ("swing unit", self.swing_unit, SWING_UNITS)):
+            if value not in known:
+                raise BadRequest(f"{what} {value!r}: choose {' or '.join(known)}")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The instrument of each part."""
+        return tuple(part.partition(":")[0] for part in self.parts)
+
+    @property
+    def roles(self) -> tuple[str | None, ...]:
+        """The role of each part that was given one."""
+        return tuple(part.partition(":")[2] or None for part in self.parts)
 
     @property
     def part_names(self) -> tuple[str, ...]:
-        """One name a part: a kind that is asked for again is numbered ("guitar", "guitar 2")."""
+        """One name a part, with its role; one that is asked for again is numbered ("guitar", "guitar 2")."""
         names: list[str] = []
-        for number, kind in enumerate(self.parts):
-            again = self.parts[:number].count(kind)
-            names.append(f"{kind} {again + 1}" if again else kind)
+        plain = [part.replace(":", " ") for part in self.parts]
+        for number, name in enumerate(plain):
+            again = plain[:number].count(name)
+            names.append(f"{name} {again + 1}" if again else name)
         return tuple(names)
+
+    def settings(self) -> dict[str, Any]:
+        """As plain values, for the record."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            name: dict(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
+            for name, value in plain.items()
+        }
+
+    def only(self, kind: str, name: str) -> Prompt:
+        """The request as it concerns one part, of ``kind`` and called ``name`` in a song that is there already."""
+
+        def of(said: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+            found = (said or {}).get(name, (said or {}).get(kind))
+            return None if found is None else {kind: found}
+
+        return replace(
+            self, parts=(kind,), density=of(self.density), register=of(self.register), span=of(self.span), program=None
+        )
 
     def with_seed(self) -> Prompt:
         """The same request with its seed settled, so that the piece can be made again."""
@@ -96,11 +151,12 @@ def _checked_parts(parts: Iterable[str]) -> tuple[str, ...]:
     kinds = parse_parts(parts) if isinstance(parts, str) else tuple(parts)
     if not kinds or kinds == ("",):
         raise BadRequest(f"no parts: name at least one, such as {','.join(DEFAULT_PARTS)}")
-    for kind in kinds:
+    plain = [kind.partition(":")[0].strip() for kind in kinds]
+    for kind in plain:
         slots = instrument(kind).slots
-        if kinds.count(kind) > slots:
-            raise BadRequest(f"part {kind!r} is asked for {kinds.count(kind)} times: at most {slots} fit one song")
-    return kinds
+        if plain.count(kind) > slots:
+            raise BadRequest(f"part {kind!r} is asked for {plain.count(kind)} times: at most {slots} fit one song")
+    return tuple(":".join(word.strip() for word in kind.split(":", 1)).rstrip(":") for kind in kinds)
 
 
 def _checked_metre(text: str) -> str:

@@ -42,6 +42,9 @@ def read_settings(record: str | Path, known: Collection[str]) -> dict[str, Any]:
     strange = sorted(settings.keys() - set(known))
     if strange:
         raise BadFile(f"{path}: unknown setting {strange[0]!r}; {cure}")
+    if "preset" not in settings:  # of a song from before there were presets, and "off" was null
+        off = {"target_lufs": "off"} if settings.get("target_lufs", 0) is None else {}
+        settings = {**settings, "preset": "dry", **off}
     return settings
 
 
@@ -65,7 +68,7 @@ def versions() -> dict[str, str]:
     from midigen.renderers.fluidsynth import library_version
 
     found = {"midigen": __version__, "python": platform.python_version(), "fluidsynth": library_version()}
-    for name in ("numpy", "scipy", "onnxruntime", "mido", "soundfile", "pyloudnorm", "matplotlib"):
+    for name in ("numpy", "scipy", "onnxruntime", "mido", "soundfile", "soxr", "matplotlib"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:  # vendored or frozen: the record says so instead of failing

@@ -1,18 +1,19 @@
-"""How the parts of a song are to sound: which SoundFont plays each, and where each stands in the mix."""
+"""How the parts of a song are to sound: which SoundFont plays each, and what the mixer makes of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from midigen.errors import BadRequest
 
 if TYPE_CHECKING:
-    from midigen.mixing import Strip
+    from midigen.session import Session
     from midigen.soundfonts import SoundFont
 
-TARGET_LUFS = -14.0  # what streaming services play at
+RATES = (44_100, 48_000, 96_000)
+FORMATS = ("wav", "flac", "ogg", "mp3")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,9 @@ class Sound:
     Mappings go from a part's name, or from an instrument (which then means every part of its kind), to: the path or
     name of a SoundFont; decibels; a seat from -1 (left) to 1 (right). ``soundfont`` is for the parts that
     ``soundfont_for`` does not name; without both the best one found is taken. ``target_lufs`` is the loudness of the
-    mix, ``None`` leaves it as it falls.
+    mix: -70 to -5, or "streaming", "podcast", "broadcast" or "off"; ``None`` is what the preset has. ``preset`` is
+    what the mixer begins with (see :func:`midigen.session.presets.preset`; ``None`` is the default one). ``rate`` is
+    44100, 48000 or 96000 frames a second; the mix is written as ``format`` wav, flac, ogg or mp3.
     """
 
     soundfont: str | None = None
@@ -31,22 +34,26 @@ class Sound:
     pan: Mapping[str, float] | None = None
     mute: Sequence[str] = ()
     solo: Sequence[str] = ()
-    target_lufs: float | None = TARGET_LUFS
+    target_lufs: float | str | None = None
+    preset: str | None = None
+    rate: int = RATES[0]
+    format: str = FORMATS[0]
 
     def check(self, names: Iterable[str], kinds: Iterable[str]) -> None:
-        """Raise :class:`BadRequest` for a part that is to be changed and is not there, and a loudness out of range."""
-        from midigen.mixing import HIGHEST_TARGET_LUFS, LOWEST_TARGET_LUFS
+        """Raise :class:`BadRequest` for a part that is to be changed and is not there, and for values out of range."""
+        from midigen.audio import check_sound_file
 
-        known = list(dict.fromkeys([*names, *kinds]))
-        wanted = [*(self.soundfont_for or {}), *(self.gain_db or {}), *(self.pan or {}), *self.mute, *self.solo]
-        for name in wanted:
+        if self.rate not in RATES:
+            raise BadRequest(f"rate {self.rate}: choose {', '.join(map(str, RATES[:-1]))} or {RATES[-1]}")
+        if self.format not in FORMATS:
+            raise BadRequest(f"format {self.format!r}: choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+        check_sound_file(f"mix.{self.format}", self.rate, 2)
+        parts = list(zip(names, kinds, strict=True))
+        known = list(dict.fromkeys([name for name, _ in parts] + [kind for _, kind in parts]))
+        for name in self.soundfont_for or {}:
             if name not in known:
                 raise BadRequest(f"part {name!r} is not in this song: choose from {', '.join(known)}")
-        if self.target_lufs is not None and not LOWEST_TARGET_LUFS <= self.target_lufs <= HIGHEST_TARGET_LUFS:
-            raise BadRequest(
-                f"loudness {self.target_lufs:g} LUFS is outside {LOWEST_TARGET_LUFS:g} to {HIGHEST_TARGET_LUFS:g}: "
-                f"{TARGET_LUFS:g} is what streaming services play at"
-            )
+        self.session(parts).heard(parts)
 
     def fonts(self, parts: Iterable[tuple[str, str]]) -> dict[str, SoundFont]:
         """The SoundFonts as a renderer takes them: of each part that has one of its own, and of all others.
@@ -63,19 +70,17 @@ class Sound:
             fonts[DEFAULT] = choose_soundfont(self.soundfont)
         return fonts
 
-    def strips(self, parts: Iterable[tuple[str, str]]) -> dict[str, Strip]:
-        """The mixer's strip of every part, by its name. ``parts`` are pairs of name and kind."""
-        from midigen.mixing import Strip
+    def session(self, parts: Iterable[tuple[str, str]], tempo_qpm: float | None = None) -> Session:
+        """The mixer's settings for ``parts`` (pairs of name and kind): the preset's, with the user's changes."""
+        from midigen.session.presets import DEFAULT_PRESET, preset
 
-        return {
-            name: Strip(
-                gain_db=_meant(self.gain_db, name, kind, 0.0),
-                pan=_meant(self.pan, name, kind, None),
-                mute=name in self.mute or kind in self.mute,
-                solo=name in self.solo or kind in self.solo,
-            )
-            for name, kind in parts
-        }
+        parts = list(parts)
+        session = preset(DEFAULT_PRESET if self.preset is None else self.preset).seated(parts)
+        if tempo_qpm is not None:
+            session = replace(session, tempo_qpm=tempo_qpm)
+        return session.changed(
+            parts, gain_db=self.gain_db, pan=self.pan, mute=self.mute, solo=self.solo, target_lufs=self.target_lufs
+        )
 
     def settings(self) -> dict[str, Any]:
         """As plain values, for the record."""
@@ -87,6 +92,9 @@ class Sound:
             "mute": list(self.mute),
             "solo": list(self.solo),
             "target_lufs": self.target_lufs,
+            "preset": self.preset,
+            "rate": self.rate,
+            "format": self.format,
         }
 
 

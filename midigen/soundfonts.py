@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from midigen.errors import BadFile
 
@@ -21,7 +22,12 @@ ORDER_OF_CHOICE = ("musescoregenerallite", "musescoregeneral", "fluidr3")
 LICENCES = re.compile(
     r"\bMIT\b|\bGPL\b|GNU General Public|\bCC0\b|\bCC[- ]BY(?:-[A-Z]{2})*\b|Creative Commons|[Pp]ublic [Dd]omain"
 )
+LARGEST = 2**32 + 7  # bytes: the sizes in a RIFF file are 32-bit numbers, and do not count the first eight
+PRESET_BYTES = 38  # of a preset's header, section 7.2; the list ends with one more
 CURE = "install one (Debian/Ubuntu: apt install musescore-general-soundfont-small) or put a .sf2 or .sf3 in soundfonts/"
+
+_LONGEST_TEXT = 65_536  # section 5: what an INFO text may have
+_MOST_CHUNKS = 1_000  # in one list; fonts have some twenty, and a file of zeros millions
 
 
 @dataclass(frozen=True)
@@ -112,33 +118,39 @@ def choose_soundfont(name_or_path: str | None = None) -> SoundFont:
 
 
 def read_soundfont(path: str | Path) -> SoundFont:
-    """Look at a SoundFont's header (not at its samples).
+    """Look at a SoundFont's headers (not at its samples, so that gigabytes take no longer).
 
-    The file must be RIFF of form ``sfbk`` and as long as it declares (SoundFont Technical Specification 2.04,
-    section 4). Raises :class:`BadFile` where it is missing, a folder, empty, cut short, or something else.
+    The file must be RIFF of form ``sfbk``, as long as it declares, and hold a list of presets (SoundFont Technical
+    Specification 2.04, section 4). Raises :class:`BadFile` where it is missing, a folder, empty, cut short, damaged,
+    or something else.
     """
     path = Path(path)
     cure = "give a .sf2 or .sf3 file"
     if path.is_dir():
         raise BadFile(f"{path}: is a folder; {cure}")
     try:
-        size = path.stat().st_size
         with path.open("rb") as file:
-            head = file.read(65_536)
+            size = path.stat().st_size
+            if size == 0:
+                raise BadFile(f"{path}: is empty (0 bytes); {cure}")
+            head = file.read(12)
+            if len(head) < 12 or head[:4] != b"RIFF" or head[8:12] != b"sfbk":
+                raise BadFile(f"{path}: is not a SoundFont (no RIFF sfbk header); {cure}")
+            if size > LARGEST:
+                raise BadFile(f"{path}: has {size} bytes, a SoundFont {LARGEST} at most; it is damaged, or not one")
+            declared = struct.unpack_from("<I", head, 4)[0] + 8
+            if size < declared:
+                raise BadFile(f"{path}: is cut short ({size} of {declared} bytes); download or copy it again")
+            info, presets = _inside(file, declared)
     except FileNotFoundError:
         raise BadFile(f"{path}: no such SoundFont; {cure}") from None
     except OSError as error:
         raise BadFile(f"{path}: cannot be read ({error.strerror}); {cure}") from None
-    if size == 0:
-        raise BadFile(f"{path}: is empty (0 bytes); {cure}")
-    if len(head) < 12 or head[:4] != b"RIFF" or head[8:12] != b"sfbk":
-        raise BadFile(f"{path}: is not a SoundFont (no RIFF sfbk header); {cure}")
-    declared = struct.unpack_from("<I", head, 4)[0] + 8
-    if size < declared:
-        raise BadFile(f"{path}: is cut short ({size} of {declared} bytes); download or copy it again")
+    if presets < 1:
+        raise BadFile(f"{path}: is a damaged SoundFont (its list of presets is missing); download or copy it again")
     real = path.resolve()
     aliases = (path.stem,) if path.stem != real.stem else ()
-    return SoundFont(real.stem, real, size, _licence(_info(head)), aliases)
+    return SoundFont(real.stem, real, size, _licence(info), aliases)
 
 
 def _candidates() -> Iterator[Path]:
@@ -165,18 +177,39 @@ def _rank(name: str) -> int:
     return next((i for i, start in enumerate(ORDER_OF_CHOICE) if plain.startswith(start)), len(ORDER_OF_CHOICE))
 
 
-def _info(head: bytes) -> dict[bytes, str]:
-    """The text chunks of the INFO list that the file begins with, as far as they lie in ``head``."""
+def _chunks(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, place of the contents and size of the RIFF chunks between two places of a file."""
+    at = start
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > end:
+            return
+        file.seek(at)
+        name, size = struct.unpack("<4sI", file.read(8))
+        if at + 8 + size > end:
+            return
+        yield name, at + 8, size
+        at += 8 + size
+        if size % 2:  # a chunk begins at an even place; MuseScore's fonts know nothing of that
+            file.seek(at)
+            at += file.read(1) == b"\0"
+
+
+def _inside(file: IO[bytes], end: int) -> tuple[dict[bytes, str], int]:
+    """The texts of a font's INFO list, and how many presets it declares (0 where the list is missing or odd)."""
     texts: dict[bytes, str] = {}
-    if head[12:16] != b"LIST" or head[20:24] != b"INFO":
-        return texts
-    at, end = 24, min(20 + struct.unpack_from("<I", head, 16)[0], len(head))
-    while at + 8 <= end:
-        name, length = head[at : at + 4], struct.unpack_from("<I", head, at + 4)[0]
-        raw = head[at + 8 : min(at + 8 + length, end)].split(b"\0")[0]
-        texts[name] = raw.decode("utf-8", errors="replace")
-        at += 8 + length + length % 2
-    return texts
+    presets = 0
+    for name, place, size in _chunks(file, 12, end):
+        file.seek(place)
+        kind = file.read(4) if name == b"LIST" and size >= 4 else b""
+        if kind == b"INFO":
+            for text, at, length in _chunks(file, place + 4, place + size):
+                file.seek(at)
+                texts[text] = file.read(min(length, _LONGEST_TEXT)).split(b"\0")[0].decode("utf-8", errors="replace")
+        elif kind == b"pdta":
+            for table, _, length in _chunks(file, place + 4, place + size):
+                if table == b"phdr" and length % PRESET_BYTES == 0:
+                    presets = length // PRESET_BYTES - 1
+    return texts, presets
 
 
 def _licence(texts: dict[bytes, str]) -> str:

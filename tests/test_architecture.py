@@ -15,14 +15,38 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_LINES = 420
 
 # Each wing from its source to its mouth: a room may use the rooms before it in its wing, and the ground floor.
-GROUND = ["errors", "plugins", "instruments", "score", "prompt", "midi", "audio", "folders"]
+GROUND = [
+    "errors",
+    "plugins",
+    "general_midi",
+    "instruments",
+    "score",
+    "prompt",
+    "recognition",
+    "charsets",
+    "midi",
+    "events",
+    "opened",
+    "spans",
+    "patching",
+    "wavfiles",
+    "soundfiles",
+    "audio",
+    "folders",
+]
 SYMBOLIC = [
     "grid",
     "analysis",
     "fingerprints",
+    "charts",
+    "forms",
+    "sections",
+    "feel",
+    "performance",
     "tokenizers",
-    "corpus",
     "cells",
+    "originality",
+    "corpus",
     "attention",
     "model",
     "checkpoint",
@@ -34,15 +58,35 @@ SYMBOLIC = [
     "generation",
     "evaluation",
 ]
-SOUND = ["soundfonts", "renderers", "loudness", "limiter", "mixing", "sound"]
+SOUND = [
+    "soundfonts",
+    "renderers",
+    "truepeak",
+    "loudness",
+    "limiter",
+    "effects",
+    "mastering",
+    "session",
+    "signals",
+    "spectra",
+    "tracing",
+    "profiles",
+    "desk",
+    "mixing",
+    "mixdown",
+    "sound",
+]
 PICTURES = ["pictures"]
 # The hall and the front door stand before everything. Composing a score knows no sound, so it looks to one wing only.
+HALL = ["composition", "record", "song", "composing", "edits"]
 ABOVE = {
     "composition": GROUND + SYMBOLIC,
     "record": [*GROUND, "renderers", "__init__"],
     "song": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "record"],
-    "__init__": [*GROUND, "song"],
-    "cli": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "record", "song"],
+    "composing": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
+    "edits": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
+    "__init__": [*GROUND, *HALL],
+    "cli": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, *HALL],
     "__main__": ["errors", "cli"],
 }
 ALLOWED = {
@@ -69,9 +113,11 @@ GUESTS = {
     "onnxruntime": {"engines"},
     "safetensors": {"checkpoint", "training", "packing", "model"},
     "fluidsynth": {"renderers"},
-    "soundfile": {"audio"},
-    "pyloudnorm": {"loudness"},
-    "scipy": {"loudness", "limiter", "mixing", "analysis"},
+    "platformdirs": {"renderers"},
+    "soundfile": {"audio", "soundfiles"},
+    "soxr": {"signals"},
+    "tomlkit": {"session"},
+    "scipy": {"loudness", "limiter", "truepeak", "effects", "profiles", "spectra"},
     "matplotlib": {"pictures", "losscurves"},
     "tqdm": {"cli"},
 }

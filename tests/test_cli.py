@@ -212,7 +212,7 @@ def test_mix_never_writes_over_a_stem(midigen: Command, band: Callable[..., Scor
     before = Path("band/stems/bass.wav").read_bytes()
     assert midigen("mix", "band", "-o", "band/stems/bass.wav").complains("bass.wav", "one of the stems")
     assert midigen("mix", "band", "-o", "band").complains("is a folder")
-    assert midigen("mix", "band", "-o", "mix.mp3").complains("mix.mp3", ".wav")
+    assert midigen("mix", "band", "-o", "mix.xyz").complains("mix.xyz", ".wav", ".mp3")
     assert midigen("mix", "band", "-o", "gone/mix.wav").complains("gone")
     assert midigen("mix", "band", "--gain", "drums=1").complains("'drums'", "bass, guitar, piano")
     assert midigen("mix", "band.mid").complains("band.mid", "not audio")

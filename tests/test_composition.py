@@ -64,7 +64,7 @@ def check(score: Score, prompt: Prompt) -> None:
     (key,) = score.keys
     if prompt.key:
         assert (key.tonic, key.mode) == parse_key(prompt.key)
-    assert tuple(p.kind for p in score.parts) == prompt.parts
+    assert tuple(p.kind for p in score.parts) == prompt.kinds
     assert tuple(p.name for p in score.parts) == prompt.part_names
     for part in score.parts:
         row = INSTRUMENTS[part.kind]
@@ -125,8 +125,8 @@ def test_a_context_that_fills_up_costs_bars_and_no_rules(tmp_path: Path) -> None
 
 
 def test_a_bar_that_does_not_fit_is_said(tmp_path: Path) -> None:
-    model = make_model(tmp_path / "narrow", 60, 0.0)
-    with pytest.raises(CheckpointError, match="does not fit the model's context of 60 tokens; ask for fewer parts"):
+    model = make_model(tmp_path / "narrow", 40, 0.0)
+    with pytest.raises(CheckpointError, match="does not fit the model's context of 40 tokens; ask for fewer parts"):
         compose_score(Prompt(bars=2, parts=BAND, seed=0), checkpoint=model)
 
 

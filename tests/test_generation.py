@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midigen.errors import BadRequest
-from midigen.generation import Drawn, Forced, OutOfContext, Sampling, sample, write
+from midigen.generation import Drawn, Forced, Hand, OutOfContext, Sampling, sample, write
+from midigen.tokenizers.grammar import Cell
 
 
 def dice(seed: int = 0) -> np.random.Generator:
@@ -123,18 +124,22 @@ class Digits:
         self.written.append(token)
 
 
+def drawn(open_cell: Callable[[], Digits], done: Callable[[list[int]], None], *hands: Hand) -> Drawn:
+    return Drawn(lambda: (open_cell(), hands), done)
+
+
 def test_forced_tokens_are_fed_and_cells_are_drawn_between_them() -> None:
     wanted = {13: 2, 2: 5, 5: 14, 14: 7, 7: 15}
     engine = Fake(lambda fed: wanted[fed[-1]])
     cells: list[list[int]] = []
     items: list[Forced | Drawn] = [
         Forced([12, 13]),
-        Drawn(Digits, cells.append),
+        drawn(Digits, cells.append),
         Forced([14]),
-        Drawn(Digits, cells.append),
+        drawn(Digits, cells.append),
         Forced([15]),
     ]
-    calls = write(engine, [10, 11], items, Sampling(), dice())
+    calls = write(engine, [10, 11], items, Sampling(), dice()).calls
     assert cells == [[2, 5], [7]]
     assert engine.fed == [10, 11, 12, 13, 2, 5, 14, 7]  # the last token is drawn, and nothing follows from it
     assert engine.calls[0] == [10, 11, 12, 13] and calls == len(engine.calls) == 5
@@ -144,9 +149,9 @@ def test_the_token_that_ends_a_cell_is_fed_once_with_the_rest_of_its_item() -> N
     engine = Fake(lambda fed: {10: 14, 16: 3, 3: 17}[fed[-1]])
     cells: list[list[int]] = []
     items: list[Forced | Drawn] = [
-        Drawn(Digits, cells.append),
+        drawn(Digits, cells.append),
         Forced([14, 15, 16]),
-        Drawn(Digits, cells.append),
+        drawn(Digits, cells.append),
         Forced([17, 18]),
     ]
     write(engine, [10], items, Sampling(), dice())
@@ -155,11 +160,11 @@ def test_the_token_that_ends_a_cell_is_fed_once_with_the_rest_of_its_item() -> N
 
 def test_tokens_without_a_choice_cost_no_call() -> None:
     cells: list[list[int]] = []
-    one = Drawn(lambda: Digits(least=1, most=0), cells.append)
-    assert write(Fake(lambda fed: 0), [10], [one, Forced([11])], Sampling(), dice()) == 0
-    two = Drawn(lambda: Digits(least=2, most=1), cells.append)
+    one = drawn(lambda: Digits(least=1, most=0), cells.append)
+    assert write(Fake(lambda fed: 0), [10], [one, Forced([11])], Sampling(), dice()).calls == 0
+    two = drawn(lambda: Digits(least=2, most=1), cells.append)
     engine = Fake(lambda fed: 0)
-    assert write(engine, [10], [two, Forced([11]), two, Forced([12])], Sampling(), dice()) == 2
+    assert write(engine, [10], [two, Forced([11]), two, Forced([12])], Sampling(), dice()).calls == 2
     assert cells == [[0], [0, 1], [0, 1]]
     assert engine.calls == [[10], [0, 1, 11]]  # what left no choice went in with the next question
 
@@ -168,11 +173,11 @@ def test_tokens_without_a_choice_cost_no_call() -> None:
 def test_a_model_that_wants_what_can_only_come_later_holds_the_cell_to_be_over(wish: int) -> None:
     cells: list[list[int]] = []
     engine = Fake(lambda fed: {10: 5, 5: wish}[fed[-1]])
-    write(engine, [10], [Drawn(Digits, cells.append), Forced([14])], Sampling(), dice())
+    write(engine, [10], [drawn(Digits, cells.append), Forced([14])], Sampling(), dice())
     assert cells == [[5]]
     cells.clear()
     engine = Fake(lambda fed: {10: 5}.get(fed[-1], wish))
-    must = Drawn(lambda: Digits(least=2), cells.append)  # it may not be over yet
+    must = drawn(lambda: Digits(least=2), cells.append)  # it may not be over yet
     write(engine, [10], [must, Forced([14])], Sampling(), dice())
     assert len(cells[0]) == 2
 
@@ -184,8 +189,8 @@ def test_a_cell_is_opened_when_its_turn_comes() -> None:
         return lambda: order.append(f"open {name}") or Digits()  # type: ignore[func-returns-value]
 
     items: list[Forced | Drawn] = [
-        Drawn(open_named("a"), lambda ids: order.append(f"done a {ids}")), Forced([11]),
-        Drawn(open_named("b"), lambda ids: order.append(f"done b {ids}")), Forced([12]),
+        drawn(open_named("a"), lambda ids: order.append(f"done a {ids}")), Forced([11]),
+        drawn(open_named("b"), lambda ids: order.append(f"done b {ids}")), Forced([12]),
     ]  # fmt: skip
     write(Fake(lambda fed: {10: 11, 11: 4, 4: 12}[fed[-1]]), [10], items, Sampling(), dice())
     assert order == ["open a", "done a []", "open b", "done b [4]"]
@@ -193,7 +198,7 @@ def test_a_cell_is_opened_when_its_turn_comes() -> None:
 
 def test_a_full_context_keeps_the_cells_that_are_done() -> None:
     cells: list[list[int]] = []
-    items: list[Forced | Drawn] = [Drawn(Digits, cells.append), Forced([11]), Drawn(Digits, cells.append), Forced([12])]
+    items: list[Forced | Drawn] = [drawn(Digits, cells.append), Forced([11]), drawn(Digits, cells.append), Forced([12])]
     engine = Fake(lambda fed: {10: 1, 1: 11, 11: 2, 2: 3, 3: 12}[fed[-1]], context=4)
     with pytest.raises(OutOfContext):
         write(engine, [10], items, Sampling(), dice())
@@ -202,3 +207,30 @@ def test_a_full_context_keeps_the_cells_that_are_done() -> None:
     engine.context, engine.fed = 5, []
     write(engine, [10], items, Sampling(), dice())
     assert cells == [[1], [2, 3]]
+
+
+class Push:
+    """A hand that pushes one token."""
+
+    def __init__(self, token: int, nats: float) -> None:
+        self.token, self.nats, self.enders = token, nats, list[int]()
+
+    def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
+        logits[self.token] += self.nats
+        self.enders.append(ender)
+
+
+def test_a_hand_leans_on_the_choice_and_not_on_what_is_said_of_it() -> None:
+    cells: list[list[int]] = []
+    push = Push(7, 1000.0)
+    engine = Fake(lambda fed: {10: 2, 7: 11}[fed[-1]])
+    push_once = write(
+        engine, [10], [drawn(lambda: Digits(most=7), cells.append, push), Forced([11])], Sampling(), dice()
+    )
+    assert cells == [[7]] and set(push.enders) == {11}
+    assert push_once.tokens == 1 and push_once.nats > 5  # the model itself would have said 2
+
+
+def test_what_was_drawn_is_counted_in_nats() -> None:
+    tally = write(Fake(lambda fed: 11), [10], [drawn(Digits, lambda ids: None), Forced([11])], Sampling(), dice())
+    assert tally.tokens == tally.calls == 1 and 0 <= tally.nats < 0.1

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from songs import STYLES, make_song
 
-from midigen.analysis import FORM_DISTANCES, beat_length
+from midigen.analysis import FORM_DISTANCES, QUALITY_NAMES, beat_length
 from midigen.errors import BadRequest
 from midigen.grid import METRES, bar_positions, to_grid
 from midigen.instruments import INSTRUMENTS
 from midigen.tokenizers.encoding import encode
-from midigen.tokenizers.grammar import MOST_NOTES, Cell, FormCell, HarmonyCell, PartCell
+from midigen.tokenizers.grammar import MOST_NOTES, Cell, FormCell, HarmonyCell, PartCell, SettledCell
 from midigen.tokenizers.spelling import read_chords, read_form, read_notes, spell_chords, spell_notes
-from midigen.tokenizers.vocabulary import Vocabulary
+from midigen.tokenizers.vocabulary import LOWEST_PITCH, Vocabulary
 
 VOCABULARIES = {name: Vocabulary(name) for name in ("running", "pair")}
 seeds = st.integers(0, 2**32)
@@ -130,3 +130,41 @@ def test_what_songs_are_made_of_is_allowed(style: str, metre: str) -> None:
             assert cell.allowed()[token] and not cell.over()[token]
             cell.push(token)
         assert cell.may_end
+
+
+def test_the_chord_that_a_piece_ends_with_stands_alone_on_its_root() -> None:
+    v = Vocabulary()
+    cell = HarmonyCell(48, 12, v, silence=False, root=9)
+    chords = np.flatnonzero(cell.allowed())
+    assert {v.chord_of(int(token))[0] for token in chords} == {9} and len(chords) == len(QUALITY_NAMES)
+    cell.push(v.chord(9, "m"))
+    assert cell.may_end and not cell.allowed().any()
+
+
+def test_a_settled_cell_leaves_no_choice() -> None:
+    v = Vocabulary()
+    cell = SettledCell(np.array([v.id("position", 0), v.id("touch", 5), v.id("pitch", 30)]), v)
+    written = []
+    while not cell.may_end:
+        (token,) = np.flatnonzero(cell.allowed()).tolist()
+        written.append(token)
+        cell.push(token)
+    assert written == [v.id("position", 0), v.id("touch", 5), v.id("pitch", 30)]
+    assert not cell.allowed().any() and not cell.over().any()
+
+
+def test_a_part_may_be_kept_to_a_span_of_pitches() -> None:
+    v = Vocabulary()
+    cell = PartCell("guitar", 48, v, shift=-2, span=(40, 52))
+    cell.push(v.id("position", 0))
+    cell.push(v.id("touch", 100))
+    pitches = np.flatnonzero(cell.allowed()) - v.first["pitch"] + LOWEST_PITCH
+    assert pitches.min() - 2 == 40 and pitches.max() - 2 == 52
+
+
+def test_a_form_that_has_no_token_is_a_new_bar() -> None:
+    v = Vocabulary()
+    cell = FormCell(10, np.ones(11, dtype=bool), v)
+    assert cell.nearest(8, True) == v.id("form", 1 + 2 * FORM_DISTANCES.index(8))
+    assert cell.nearest(8, False) == v.id("form", 2 + 2 * FORM_DISTANCES.index(8))
+    assert cell.nearest(5, True) == cell.nearest(12, True) == v.id("form", 0)

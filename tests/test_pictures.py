@@ -11,7 +11,8 @@ import pytest
 from matplotlib.image import imread
 
 from midigen.instruments import INSTRUMENTS
-from midigen.pictures import HEAD, LEFT, draw_song
+from midigen.pictures import draw_song
+from midigen.pictures.song import HEAD, LEFT
 from midigen.score import Metre, Note, Part, Score, Text
 
 

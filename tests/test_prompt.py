@@ -10,7 +10,7 @@ from midigen.prompt import LARGEST_SEED, MOST_BARS, Prompt, parse_parts
 
 def test_the_usual_song_needs_no_words() -> None:
     prompt = Prompt()
-    assert (prompt.bars, prompt.parts) == (32, ("piano", "guitar", "bass"))
+    assert (prompt.bars, prompt.parts) == (None, ("piano", "guitar", "bass"))
     assert prompt.tempo_qpm is prompt.key is prompt.metre is prompt.seed is None
 
 

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import subprocess
-import sys
-import textwrap
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from conftest import needs_fluidsynth
+from documents import ROOT, commands_of, fences_of, run_fences
 
 from midigen.checkpoint import checkpoint_names
 from midigen.cli import VERBS, build_parser
 
-ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@dataclass(frozen=True)
-class Fence:
-    language: str
-    runs: bool
-    body: str
-
-
-FENCES = [
-    Fence(words.split()[0], "run" in words.split()[1:], textwrap.dedent(body))
-    for words, body in re.findall(r"^[ ]*```(\w[^\n]*)\n(.*?)^[ ]*```$", TEXT, re.MULTILINE | re.DOTALL)
-]
+FENCES = fences_of(TEXT)
 COMMANDS = [line for fence in FENCES if fence.language == "sh" for line in fence.body.splitlines() if line.strip()]
 
 
@@ -43,29 +27,16 @@ def test_the_readme_has_commands_and_snippets_that_run() -> None:
 @needs_fluidsynth
 @pytest.mark.skipif("default" not in checkpoint_names(), reason="no checkpoint in this tree")
 def test_the_commands_and_snippets_run_in_their_order(tmp_path: Path) -> None:
-    environment = {
-        **os.environ,
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "PYTHONPATH": str(ROOT),
-        "PYTHONWARNINGS": "error",
-    }
-    snippets = "\n".join(fence.body for fence in FENCES if fence.runs and fence.language == "python")
-    commands = [fence.body for fence in FENCES if fence.runs and fence.language == "sh"]
-    for words in [*(["bash", "-euo", "pipefail", "-c", body] for body in commands), [sys.executable, "-c", snippets]]:
-        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, f"{words[-1]}\n{done.stderr}"
-        assert done.stderr == "", words[-1]
+    run_fences(FENCES, tmp_path)
     made = {path.name for path in tmp_path.iterdir()}
-    assert {"song-1", "waltz", "trio", "trio-softer", "without-bass.wav", "duo.wav", "guitar-only"} <= made
+    assert {"song-1", "chart", "waltz", "waltz-softer", "another-bass", "without-bass.wav", "duo.wav", "guitar-only"} <= made
     tree = next(fence.body for fence in FENCES if fence.body.startswith("song-1/"))
     told = set(re.findall(r"[\w.-]+\.\w+(?= |$)", tree, re.MULTILINE))
     assert {path.name for path in (tmp_path / "song-1").rglob("*") if path.is_file()} <= told
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if "midigen " in c], ids=str)
-def test_every_command_is_one_that_midigen_knows(command: str) -> None:
-    words = shlex.split(command)
-    words = words[words.index("midigen") + 1 :]
+@pytest.mark.parametrize("words", commands_of(FENCES), ids=" ".join)
+def test_every_command_is_one_that_midigen_knows(words: list[str]) -> None:
     parser, chosen = build_parser(words[0])
     assert chosen is not None, f"no verb {words[0]}"
     args, strange = parser.parse_known_args(words)

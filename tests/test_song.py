@@ -35,7 +35,7 @@ def made(tiny_model: Path) -> Song:
 def test_a_song_is_one_folder(made: Song, tmp_path: Path) -> None:
     folder = made.save(tmp_path / "deep" / "song")
     assert contents(folder).keys() == {
-        "song.mid", "song.png", "mix.wav", "stems/piano.wav", "stems/bass.wav", RECORD
+        "song.mid", "song.png", "mix.wav", "mix.toml", "stems/piano.wav", "stems/bass.wav", RECORD
     }  # fmt: skip
     assert [p.name for p in folder.parent.iterdir()] == ["song"]
     score = read_midi(folder / "song.mid")

@@ -5,14 +5,20 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Ended, needs_fluidsynth
 from synthetic_soundfont import write_soundfont
 
 from midigen import soundfonts
-from midigen.errors import BadFile
+from midigen.errors import BadFile, BadRequest
+from midigen.instruments import INSTRUMENTS, OTHER
+from midigen.score import Note, Part, Score
 from midigen.soundfonts import choose_soundfont, find_soundfonts, read_soundfont, search_places
+
+Command = Callable[..., Ended]
 
 
 @pytest.fixture
@@ -155,3 +161,175 @@ def test_the_packaged_font_is_the_first_choice_where_it_is_installed() -> None:
         pytest.skip("musescore-general-soundfont-small is not installed")
     assert choose_soundfont().name == "MuseScore_General_Lite"
     assert choose_soundfont("MuseScore_General").name.startswith("MuseScore_General")
+
+
+GIGABYTES = 3 * 2**30
+
+
+def sparse(path: Path, head: bytes, tail: bytes = b"", size: int = GIGABYTES) -> Path:
+    """A file of ``size`` bytes between whose ends nothing lies on the disk."""
+    with path.open("wb") as file:
+        file.write(head)
+        file.seek(size - len(tail))
+        file.write(tail)
+        file.truncate(size)
+    return path
+
+
+def huge_font(folder: Path) -> Path:
+    """A good font whose samples are followed by gigabytes of silence."""
+    good = write_soundfont(folder / "good.sf2").read_bytes()
+    smpl, sdta, more = good.index(b"smpl") + 4, good.index(b"sdta") - 4, GIGABYTES - len(good)
+    length = int.from_bytes(good[smpl : smpl + 4], "little")
+    head, tail = bytearray(good[: smpl + 4 + length]), good[smpl + 4 + length :]
+    for place, size in ((4, GIGABYTES - 8), (sdta, length + 12 + more), (smpl, length + more)):
+        head[place : place + 4] = size.to_bytes(4, "little")
+    return sparse(folder / "huge.sf2", bytes(head), tail)
+
+
+def test_gigabytes_are_looked_at_without_being_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = huge_font(tmp_path)
+    good = (tmp_path / "good.sf2").read_bytes()
+    with huge.open("rb") as file:
+        head = file.read(8_000)
+    bad = {
+        sparse(tmp_path / "zeros.sf2", b""): "not a SoundFont",
+        sparse(tmp_path / "hollow.sf2", b"RIFF" + (GIGABYTES - 8).to_bytes(4, "little") + b"sfbk"): "damaged SoundFont",
+        sparse(tmp_path / "short.sf2", head, size=GIGABYTES - 1): "cut short",
+        sparse(tmp_path / "beyond.sf2", good, size=5 * 2**30): r"has \d+ bytes, a SoundFont 4294967303 at most",
+    }
+    read = 0
+    opened = Path.open
+
+    class Counted:
+        """A file that tells how much is read from it."""
+
+        def __init__(self, path: Path, mode: str) -> None:
+            self.file = opened(path, mode, buffering=0)
+
+        def read(self, size: int) -> bytes:
+            nonlocal read
+            read += size
+            return self.file.read(size)
+
+        def seek(self, place: int) -> int:
+            return self.file.seek(place)
+
+        def __enter__(self) -> Counted:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.close()
+
+    monkeypatch.setattr(Path, "open", lambda path, mode: Counted(path, mode))
+    assert read_soundfont(huge).bytes == GIGABYTES
+    for path, says in bad.items():
+        with pytest.raises(BadFile, match=says) as caught:
+            read_soundfont(path)
+        assert "\n" not in str(caught.value)
+    assert 0 < read < 100_000
+
+
+@needs_fluidsynth
+def test_a_font_of_gigabytes_is_played_without_being_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from midigen.renderers import render
+
+    monkeypatch.setenv("MIDIGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("read"))
+    (stem,) = render(Score((Part("x", notes=(Note(0, 60, 480, 100),)),)), read_soundfont(huge_font(tmp_path)))
+    assert stem.sound == "Sine" and any(block.any() for block in stem.audio.blocks())
+
+
+@pytest.mark.parametrize("table", [b"phdr", b"pdta"])
+def test_a_font_without_its_list_of_presets_is_damaged(tmp_path: Path, table: bytes) -> None:
+    path = write_soundfont(tmp_path / "a.sf2")
+    path.write_bytes(path.read_bytes().replace(table, b"none"))
+    with pytest.raises(BadFile, match=r"a\.sf2: is a damaged SoundFont .its list of presets is missing"):
+        read_soundfont(path)
+
+
+@pytest.mark.parametrize("odd", [True, False], ids=["as MuseScore writes it", "as the standard has it"])
+def test_a_chunk_of_odd_length_is_no_hindrance(tmp_path: Path, odd: bool) -> None:
+    good = write_soundfont(tmp_path / "a.sf2", copyright="(c) Ms Oddly").read_bytes()
+    size = good.index(b"LIST", 12) + 4
+    end = size + 4 + int.from_bytes(good[size : size + 4], "little")
+    info = good[size + 4 : end] + b"ICMT\1\0\0\0x"  # of odd length, at the end of the list
+    body = b"sfbkLIST" + len(info).to_bytes(4, "little") + info + (b"" if odd else b"\0") + good[end:]
+    (tmp_path / "b.sf2").write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
+    assert read_soundfont(tmp_path / "b.sf2").licence == "(c) Ms Oddly"
+
+
+@needs_fluidsynth
+class TestCommand:
+    """``midigen soundfonts`` with its options."""
+
+    @pytest.fixture(autouse=True)
+    def no_cache(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MIDIGEN_CACHE", "off")
+
+    @pytest.fixture
+    def font(self, tmp_path: Path) -> Path:
+        return write_soundfont(tmp_path / "synthetic.sf2")
+
+    def test_presets_are_listed(self, midigen: Command, font: Path) -> None:
+        listed = midigen("soundfonts", "--presets", font).out.splitlines()
+        assert [line.split(maxsplit=1) for line in listed][:3] == [["0:0", "Sine"], ["0:1", "Step"], ["0:8", "Bell"]]
+        assert listed[-1].split() == ["128:0", "Kit"]
+
+    def test_an_audition_is_a_phrase_for_each_instrument_that_is_there(self, midigen: Command, font: Path) -> None:
+        from midigen.audio import read_audio
+        from midigen.loudness import integrated_lufs
+
+        Path("audition-synthetic").mkdir()  # the name is taken
+        ended = midigen("soundfonts", "--audition", font)
+        assert ended.out.splitlines() == [
+            f"audition-synthetic-2/{name}.wav  {sound}"
+            for name, sound in (("piano", "Sine"), ("bass", "Bass"), ("drums", "Kit"))
+        ]
+        heard = {name: read_audio(f"audition-synthetic-2/{name}.wav") for name in ("piano", "bass", "drums")}
+        assert all(audio.seconds > 10 for audio in heard.values())
+        for name in ("piano", "bass"):
+            assert integrated_lufs(heard[name]) == pytest.approx(-20, abs=0.2)
+        assert -30 < integrated_lufs(heard["drums"]) < -19.8  # clicks: the limiter will not have more
+
+    @pytest.mark.parametrize(
+        ("asked", "written"), [("33", "bass.wav  Bass"), ("128:0", "drums.wav  Kit"), ("other sine", "piano.wav  Oth")]
+    )
+    def test_one_preset_can_be_auditioned(self, midigen: Command, font: Path, asked: str, written: str) -> None:
+        ended = midigen("soundfonts", "--audition", font, "--preset", asked, "-o", "here")
+        assert ended.out.startswith(f"here/{written}") and ended.out.count("\n") == 1
+        assert [path.name for path in Path("here").iterdir()] == [written.split()[0]]
+
+    def test_what_cannot_be_done_gets_one_line(self, midigen: Command, font: Path) -> None:
+        for words, says in (
+            (("--presets", "gone.sf2"), ("'gone.sf2'", "not found")),
+            (("--audition", font, "--preset", "Bels"), ("'Bels'", "0:8 Bell", "--presets synthetic")),
+            (("--preset", "25"), ("--preset is for --audition",)),
+            (("-o", "here"), ("--output is for --audition",)),
+            (("--presets", font, "--clear-cache"), ("not allowed with",)),
+        ):
+            assert midigen("soundfonts", *words).complains(*says), words
+        assert not list(Path.cwd().iterdir())
+        (Path.cwd() / "mine").mkdir()
+        (Path.cwd() / "mine" / "song.txt").touch()
+        assert midigen("soundfonts", "--audition", font, "-o", "mine").complains("mine", "not empty")
+
+
+def test_phrases_are_played_in_the_range_of_their_instrument() -> None:
+    from midigen.renderers.auditions import BARS, phrase
+
+    rows = [*INSTRUMENTS.values(), None]
+    scores = [phrase(row.name if row else OTHER) for row in rows]
+    for row, score in zip(rows, scores, strict=True):
+        (part,) = score.parts
+        pitches = {note.pitch for note in part.notes}
+        if row is not None:
+            assert row.lowest <= min(pitches) and max(pitches) <= row.highest
+            assert part.program == row.default_program and part.is_drum == row.is_drum
+        assert len(part.notes) >= 4 * BARS and len(pitches) >= 8
+        velocities = [note.velocity for note in part.notes]
+        assert max(velocities) - min(velocities) >= 30
+        assert score.bars == BARS and part.end_ticks <= score.bar_starts(BARS + 1)[-1]
+    assert len({score.parts[0].notes for score in scores}) == len(rows)
+    with pytest.raises(BadRequest, match="unknown part 'flute'"):
+        phrase("flute")

@@ -19,6 +19,12 @@ from midigen.errors import BadRequest
 # verb: (module, what it does)
 VERBS: dict[str, tuple[str, str]] = {
     "compose": ("midigen.cli.compose", "compose a song: MIDI, stems, mix and picture"),
+    "continue": ("midigen.cli.continuing", "write more bars for a song of your own"),
+    "accompany": ("midigen.cli.accompany", "write parts beside those of a song of your own"),
+    "harmonise": ("midigen.cli.harmonise", "find chords for a melody, and a band that plays them"),
+    "infill": ("midigen.cli.infill", "write some bars of some parts of a song anew"),
+    "vary": ("midigen.cli.vary", "vary some bars of a song"),
+    "chords": ("midigen.cli.chords", "tell the chords, key and form of a song"),
     "render": ("midigen.cli.render", "render any MIDI file to stems and a mix"),
     "mix": ("midigen.cli.mix", "mix stems again, without rendering"),
     "prepare": ("midigen.cli.prepare", "read a corpus of MIDI files for training"),

@@ -27,9 +27,9 @@ def tell(song: Song, folder: Path) -> None:
     print(f"{folder}: {', '.join(facts)}")
     notes = [f"{name} {count}" for name, count in music["notes"].items()]
     print(f"  notes     {', '.join(notes)}")
-    print(f"  mix.wav   {levels(song.mix)}")
+    print(f"  {'mix.' + song.format:<9} {levels(song.mix)}")
     print(f"  stems/    {', '.join(f'{stem.name}.wav' for stem in song.stems)}")
-    print("  song.mid  song.png  midigen.json")
+    print("  song.mid  song.png  mix.toml  midigen.json")
 
 
 def levels(mix: Mix) -> str:

@@ -48,17 +48,24 @@ def part_names(text: str) -> list[str]:
     return names
 
 
-def loudness(text: str) -> float | None:
-    """``"-14"`` to -14.0; ``"off"`` to ``None``."""
-    return None if text.strip().lower() == "off" else number(text)
+def loudness(text: str) -> float | str:
+    """``"-14"`` to -14.0; names such as ``"streaming"`` and ``"off"`` as they are."""
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip().lower()
 
 
 def add_mix_options(parser: argparse.ArgumentParser) -> None:
-    """The mixer: ``--gain``, ``--pan``, ``--mute``, ``--solo``, ``--lufs``.
+    """The mixer: ``--preset``, ``--gain``, ``--pan``, ``--mute``, ``--solo``, ``--lufs``.
 
     As in every group here, what is not given is left out of the result: a default has one home, the function called.
     """
     group = parser.add_argument_group("mix (PART is a part, or an instrument for all its parts; may be given again)")
+    group.add_argument(
+        "--preset", metavar="NAME", default=argparse.SUPPRESS,
+        help="what to begin with: pop, rock, jazz-trio, ballad, or dry (balance and seats only) (default: pop)",
+    )  # fmt: skip
     pairs: dict[str, Any] = {"default": argparse.SUPPRESS, "type": parts_and_numbers, "action": "extend"}
     group.add_argument("--gain", dest="gain_db", metavar="PART=DB", help="decibels: piano=-3", **pairs)
     group.add_argument("--pan", metavar="PART=SEAT", help="-1 (left) to 1 (right): guitar=0.4", **pairs)
@@ -67,7 +74,8 @@ def add_mix_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--solo", metavar="PART", help="leave out all the others", **names)
     group.add_argument(
         "--lufs", dest="target_lufs", metavar="LUFS", type=loudness, default=argparse.SUPPRESS,
-        help="loudness of the mix, or off (default: -14)",
+        help="loudness of the mix: a number, streaming (-14), podcast (-16), broadcast (-23) or off "
+        "(default: the preset's, mostly -14)",
     )  # fmt: skip
 
 
@@ -86,6 +94,14 @@ def add_soundfont_options(parser: argparse.ArgumentParser) -> None:
 def add_output_options(parser: argparse.ArgumentParser, default: str) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("-o", "--output", metavar="DIR", default=None, help=f"the folder to write (default: {default})")
+    group.add_argument(
+        "--rate", metavar="HZ", type=whole, default=argparse.SUPPRESS,
+        help="frames a second: 44100, 48000 or 96000 (default: 44100)",
+    )  # fmt: skip
+    group.add_argument(
+        "--format", metavar="FORMAT", default=argparse.SUPPRESS,
+        help="of the mix: wav, flac, ogg or mp3; stems are always WAV (default: wav)",
+    )  # fmt: skip
     group.add_argument("--force", action="store_true", default=False, help="replace a song that is there already")
     group.add_argument(
         "--threads", metavar="N", type=whole, default=argparse.SUPPRESS,
@@ -100,11 +116,13 @@ def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     for name in names:
         if hasattr(args, name):
             value = getattr(args, name)
-            found[name] = dict(value) if name in ("gain_db", "pan", "soundfont_for") else value
+            found[name] = dict(value) if name in PAIRS else value
     return found
 
 
-MIX_OPTIONS = ("gain_db", "pan", "mute", "solo", "target_lufs")
+PAIRS = ("gain_db", "pan", "soundfont_for", "density", "register", "span", "program")
+REMIX_OPTIONS = ("preset", "gain_db", "pan", "mute", "solo", "target_lufs", "rate")
+MIX_OPTIONS = (*REMIX_OPTIONS, "format")
 SOUNDFONT_OPTIONS = ("soundfont", "soundfont_for")
 
 

@@ -1,4 +1,8 @@
-"""A score to stems: one part at a time, each by a synthesizer of its own, side by side in threads."""
+"""A score to stems: one part at a time, each by a synthesizer of its own, side by side in threads.
+
+A stem goes to disk as it is played, and is kept there by what it was made of (:mod:`midigen.renderers.cache`), so that
+what did not change is not rendered again.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,81 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import Protocol
 
-from midigen.audio import Audio
-from midigen.errors import BadRequest
+import numpy as np
+
+from midigen.audio import Signal
+from midigen.errors import BadFile, BadRequest
 from midigen.plugins import Shelf
+from midigen.renderers.cache import Cache, key_of, open_cache
+from midigen.renderers.stemfiles import FRAME_BYTES, StemSound
 from midigen.score import Part, Score
 from midigen.soundfonts import SoundFont
 
-RENDERERS = Shelf("renderer", {"fluidsynth": "midigen.renderers.fluidsynth:render_part"})
+RENDERERS = Shelf("renderer", {"fluidsynth": "midigen.renderers.fluidsynth:FluidSynth"})
 DEFAULT = "default"  # the key of the font for parts that no other key names
+LOWEST_RATE, HIGHEST_RATE = 8_000, 96_000
+TAIL_SECONDS = 10.0  # the longest release that is waited for
 
 
 @dataclass(frozen=True, eq=False)
 class Stem:
-    """One part as sound. ``kind`` is a row of the instrument table or ``"other"``; ``sound`` names what played it."""
+    """One part as sound. ``kind`` is a row of the instrument table or ``"other"``; ``sound`` names what played it.
+
+    ``cached`` says that it was rendered before and only found.
+    """
 
     name: str
     kind: str
-    audio: Audio
+    audio: Signal
     sound: str = ""
+    cached: bool = False
 
 
 class Renderer(Protocol):
-    """What stands on the shelf: a score of one part to its stem, with its release tail.
+    """What stands on the shelf, and is called without arguments to get one: it plays a score of one part."""
 
-    ``chosen`` says that the user asked for this font for this very part. The renderer looks at ``stop`` now and then
-    and returns early, with anything, once it is set. Same arguments, same samples.
-    """
+    def version(self) -> str:
+        """All that the samples depend on and :meth:`play` is not given, as a word for the cache."""
+        ...
 
-    def __call__(self, score: Score, font: SoundFont, *, rate: int, chosen: bool, stop: Event) -> Stem: ...
+    def play(
+        self,
+        score: Score,
+        font: SoundFont,
+        *,
+        rate: int,
+        chosen: bool,
+        preset: str | None,
+        write: Callable[[np.ndarray], None],
+        stop: Event,
+    ) -> str:
+        """Play the part to the end of its release, and return the name of the sound that played it.
+
+        The samples go to ``write`` piece by piece, float32 ``(2, any)``; it copies them. ``chosen`` says that the user
+        asked for this font for this very part, ``preset`` is the user's word for the sound in it. ``stop`` is looked
+        at now and then: once it is set, the rest does not matter. Same arguments, same samples.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be rendered, once for all parts that sound alike."""
+
+    score: Score
+    font: SoundFont
+    chosen: bool
+    preset: str | None
+    key: str
+
+    @property
+    def part(self) -> Part:
+        return self.score.parts[0]
 
 
 def font_of(part: Part, fonts: Mapping[str, SoundFont] | SoundFont) -> tuple[SoundFont, bool]:
@@ -60,61 +107,100 @@ def render(
     fonts: Mapping[str, SoundFont] | SoundFont,
     *,
     rate: int = 44_100,
+    presets: Mapping[str, str] | None = None,
     threads: int | None = None,
     on_part: Callable[[str], None] | None = None,
     renderer: str = "fluidsynth",
+    cache: Cache | None = None,
 ) -> list[Stem]:
     """Render every part of ``score``, in their order, at ``rate`` frames a second (8,000 to 96,000).
 
-    ``fonts`` is one font, or fonts by part name or kind, with ``"default"`` for the rest. ``threads`` is 1 or more
-    (without it, as many as there are parts, up to the number of processors); the samples do not depend on it.
-    ``on_part`` is called with a part's name when it is done. All stems get the length of the longest, and the score's
-    at least. Raises :class:`BadRequest`, :class:`midigen.errors.BadFile` and :class:`midigen.errors.MissingTool`.
+    ``fonts`` is one font, or fonts by part name or kind, with ``"default"`` for the rest. ``presets`` are the sounds
+    in them that are wanted, by part name or kind: a name ("Steel Guitar"), a program ("25"), or bank and program
+    ("8:25"); a part that is not named plays its own program. ``threads`` is 1 or more (without it, as many as there are
+    parts, up to the number of processors); the samples do not depend on it. ``on_part`` is called with a part's name
+    when it is done. ``cache`` is where stems are kept, by default as the environment has it
+    (:func:`midigen.renderers.cache.open_cache`): those with ``cached`` set were not rendered now.
+
+    The stems are read from disk, block by block. All get the length of the longest, and the score's at least.
+    Raises :class:`BadRequest`, :class:`midigen.errors.BadFile`, :class:`midigen.errors.MissingTool`, and
+    :class:`midigen.errors.OutputError` where there is no room for the stems.
     """
-    if not 8_000 <= rate <= 96_000:
-        raise BadRequest(f"sample rate {rate} is outside 8000..96000 frames a second")
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise BadRequest(f"sample rate {rate} is outside {LOWEST_RATE}..{HIGHEST_RATE} frames a second")
     if threads is not None and threads < 1:
         raise BadRequest(f"threads {threads}: must be 1 or more")
     if not score.parts:
         raise BadRequest("the score has no parts: nothing to render")
-    _check_memory(score, rate)
-    render_part: Renderer = RENDERERS.get(renderer)
-    jobs = [(score.only(part), *font_of(part, fonts)) for part in score.parts]
+    player: Renderer = RENDERERS.get(renderer)()
+    cache = open_cache() if cache is None else cache
+    jobs = _jobs(score, fonts, presets or {}, {"renderer": renderer, "version": player.version(), "rate": rate}, cache)
     stop = Event()
-    stems: list[Stem | None] = [None] * len(jobs)
-    with ThreadPoolExecutor(min(threads or _processors(), len(jobs))) as pool:
-        # The most notes first: the longest job then never starts last.
-        order = sorted(range(len(jobs)), key=lambda i: (-len(score.parts[i].notes), i))
-        waiting = {}
-        for i in order:
-            alone, font, chosen = jobs[i]
-            waiting[pool.submit(render_part, alone, font, rate=rate, chosen=chosen, stop=stop)] = i
+
+    def stem_of(job: _Job) -> tuple[StemSound, str, bool] | None:
+        if found := cache.find(job.key):
+            return *found, True
+        with place.draft(job.key, rate) as draft:
+            sound = player.play(
+                job.score, job.font, rate=rate, chosen=job.chosen, preset=job.preset, write=draft.write, stop=stop
+            )
+            return None if stop.is_set() else (draft.finish(sound), sound, False)
+
+    # The most notes first: the longest job then never starts last.
+    different = sorted({job.key: job for job in jobs}.values(), key=lambda job: (-len(job.part.notes), job.key))
+    new = sum(not cache.has(job.key) for job in different)
+    place = cache.with_room(math.ceil((score.duration_seconds + TAIL_SECONDS) * rate) * FRAME_BYTES * new)
+    done: dict[str, tuple[StemSound, str, bool]] = {}
+    with ThreadPoolExecutor(min(threads or _processors(), len(different))) as pool:
+        waiting = {pool.submit(stem_of, job): job for job in different}
         try:
             for future in as_completed(waiting):
-                stems[waiting[future]] = stem = future.result()
-                if on_part is not None:
-                    on_part(stem.name)
+                key = waiting[future].key
+                if (result := future.result()) is not None:
+                    done[key] = result
+                for job in jobs:
+                    if job.key == key and on_part is not None:
+                        on_part(job.part.name)
         except BaseException:  # an error, or Ctrl-C: the other threads end at their next look
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    done = [stem for stem in stems if stem is not None]
-    frames = max(math.ceil(score.duration_seconds * rate), *(stem.audio.frames for stem in done))
-    return [replace(stem, audio=stem.audio.padded(frames)) for stem in done]
+    place.trim()
+    frames = max(math.ceil(score.duration_seconds * rate), *(sound.frames for sound, _, _ in done.values()), 0)
+    stems = []
+    for job in jobs:
+        audio, sound, cached = done[job.key]
+        stems.append(Stem(job.part.name, job.part.kind, audio.padded(frames), sound, cached))
+    return stems
 
 
-def _check_memory(score: Score, rate: int) -> None:
-    """Raise :class:`BadRequest` where the stems and their mix would not fit into the machine's memory."""
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:  # Windows
-        return
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    # two channels of float32 for each stem, and four times that for mixing
-    needed = score.duration_seconds * rate * 2 * 4 * (len(score.parts) + 4)
-    if needed > there:
-        raise BadRequest(
-            f"{score.duration_seconds / 60:.0f} minutes of {len(score.parts)} parts need {needed / 2**30:.0f} GB of "
-            f"memory as sound, this machine has {there / 2**30:.0f}: render a shorter song, or fewer parts"
-        )
+def _jobs(
+    score: Score,
+    fonts: Mapping[str, SoundFont] | SoundFont,
+    presets: Mapping[str, str],
+    facts: Mapping[str, str | int],
+    cache: Cache,
+) -> list[_Job]:
+    """One job for each part, with the key of what it will sound like."""
+    known = list(dict.fromkeys([*(part.name for part in score.parts), *(part.kind for part in score.parts)]))
+    for name in presets:
+        if name not in known:
+            raise BadRequest(f"no part {name!r} to choose a preset for: there are {', '.join(known)}")
+    identities: dict[Path, str] = {}
+    jobs = []
+    for part in score.parts:
+        font, chosen = font_of(part, fonts)
+        preset = presets.get(part.name, presets.get(part.kind))
+        alone = score.only(part)
+        try:
+            identity = identities.get(font.path) or cache.identity(font.path)
+        except OSError as error:
+            raise BadFile(f"{font.path}: cannot be read ({error.strerror}); choose another SoundFont") from None
+        identities[font.path] = identity
+        sound = {"bank": part.bank, "program": part.program, "is_drum": part.is_drum}
+        key = key_of(alone, **facts, font=identity, chosen=chosen, preset=preset or "", **sound)
+        jobs.append(_Job(alone, font, chosen, preset, key))
+    return jobs
 
 
 def _processors() -> int:

@@ -12,28 +12,31 @@ import importlib
 import io
 import math
 import os
+import platform
 import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from threading import Event, Lock
 from typing import Any
 
 import numpy as np
 
-from midigen.audio import Audio
 from midigen.errors import BadFile, BadRequest, MissingTool
-from midigen.renderers import Stem
+from midigen.renderers import TAIL_SECONDS
 from midigen.renderers.events import BLOCK, Message, messages
-from midigen.score import Part, Score
+from midigen.renderers.presets import Preset, choose_preset
+from midigen.score import Score
 from midigen.soundfonts import SoundFont
 
+RENDERING = 1  # of this module: to be raised whenever the samples it gives change
 POLYPHONY = 1024  # voices; FluidSynth's own 256 drops some in dense music
-TAIL_SECONDS = 10.0  # the longest release that is waited for
+PIECE_BLOCKS = 1024  # 65,536 frames: what is in memory of a stem
 SILENT = 10 ** (-80 / 20)  # a release is over when it stays under this
 FADE_SECONDS = 0.5  # of a tail that is still sounding when it has to end
-DRUM_BANK = 128  # SoundFont 2.04, section 7.2: percussion presets
 DRUM_CHANNEL, MELODIC_CHANNEL = 9, 0
+# A sound that wants no delay gets one of 2**-10 s (SoundFont 2.04, section 8.1.3, generator 33), in whole blocks: none
+# at 44,100 frames a second, one from 65,536 on.
+DELAY_SECONDS = 2.0**-10
 LOOK_BLOCKS = 64  # blocks of a tail rendered between two looks at its level
 INSTALL = (
     "install it with 'apt install libfluidsynth3' (Debian/Ubuntu), 'brew install fluid-synth' (macOS), or unpack "
@@ -42,34 +45,38 @@ INSTALL = (
 _loading = Lock()
 
 
-@dataclass(frozen=True, order=True)
-class Preset:
-    """A sound in a font: ``bank`` 0..128 (128 is percussion), ``program`` 0..127, and its ``name`` there."""
+class FluidSynth:
+    """A :class:`midigen.renderers.Renderer`.
 
-    bank: int
-    program: int
-    name: str
-
-
-def render_part(
-    score: Score, font: SoundFont, *, rate: int = 44_100, chosen: bool = False, stop: Event | None = None
-) -> Stem:
-    """Render the one part of ``score`` with ``font``; see :class:`midigen.renderers.Renderer`.
-
-    The stem is stereo and dry (reverb and chorus belong to the mix). An onset lies within 32 samples of
+    Stems are stereo and dry (reverb and chorus belong to the mix). An onset lies within 32 samples of
     :meth:`Score.seconds`: on the nearest of the 64-sample blocks that FluidSynth works in. The release is kept until
-    it falls under -80 dBFS, at most 10 s. A preset that the font lacks is replaced by the nearest of its family.
+    it falls under -80 dBFS, at most 10 s. What plays a part: :func:`midigen.renderers.presets.choose_preset`.
     """
-    (part,) = score.parts
-    with _synthesizer(font, rate) as (library, synth, font_id):
-        preset = _choose_preset(_presets(library, synth, font_id), part, font, chosen)
-        if not part.notes:
-            return Stem(part.name, part.kind, Audio(np.zeros((2, 0), dtype=np.float32), rate), preset.name)
-        channel = DRUM_CHANNEL if part.is_drum else MELODIC_CHANNEL
-        if library.fluid_synth_program_select(synth, channel, font_id, preset.bank, preset.program) != 0:
-            raise BadFile(f"{font.path}: preset {preset.name!r} cannot be loaded; the SoundFont is damaged")
-        samples = _play(library, synth, channel, messages(score, part, rate), rate, stop or Event())
-    return Stem(part.name, part.kind, Audio(samples, rate), preset.name)
+
+    def version(self) -> str:
+        return f"{RENDERING} {library_version()} {platform.machine()}"
+
+    def play(
+        self,
+        score: Score,
+        font: SoundFont,
+        *,
+        rate: int,
+        chosen: bool,
+        preset: str | None,
+        write: Callable[[np.ndarray], None],
+        stop: Event,
+    ) -> str:
+        (part,) = score.parts
+        with _synthesizer(font, rate) as (library, synth, font_id):
+            sound = choose_preset(_presets(library, synth, font_id), part, font.name, chosen=chosen, asked=preset)
+            if part.notes:
+                channel = DRUM_CHANNEL if part.is_drum else MELODIC_CHANNEL
+                if library.fluid_synth_program_select(synth, channel, font_id, sound.bank, sound.program) != 0:
+                    raise BadFile(f"{font.path}: preset {sound.name!r} cannot be loaded; the SoundFont is damaged")
+                ahead = int(DELAY_SECONDS * rate / BLOCK)
+                _play(_Player(library, synth, channel, write, ahead), messages(score, part, rate), rate, stop)
+        return sound.name
 
 
 def presets(font: SoundFont) -> list[Preset]:
@@ -213,70 +220,74 @@ def _presets(library: Any, synth: int, font_id: int) -> list[Preset]:
     return sorted(found)
 
 
-def _choose_preset(known: list[Preset], part: Part, font: SoundFont, chosen: bool) -> Preset:
-    """The preset that plays ``part``.
+class _Player:
+    """A synthesizer that plays from block to block and hands on what it played, a piece at a time.
 
-    A part's bank counts as MIDI has it (coarse times 128 plus fine), then as Roland GS (coarse alone) and Yamaha XG
-    (fine alone) do; then bank 0. A missing program gives way to the nearest in its family of eight, then to the
-    font's first. Drums sound from bank 128 only, unless the user chose the font for them: it may be a drum kit at 0.
+    The first ``ahead`` blocks are left out: nothing sounds that early, and the rest comes to its time.
     """
-    drums = [p for p in known if p.bank == DRUM_BANK]
-    melodic = [p for p in known if p.bank != DRUM_BANK]
-    if part.is_drum:
-        pool = drums or (melodic if chosen else [])
-        banks = [DRUM_BANK, 0]
-    else:
-        pool = melodic
-        banks = [part.bank, part.bank // 128, part.bank % 128, 0]
-    if not pool:
-        lacks = "drum kit" if part.is_drum else "melodic sound"
-        raise BadRequest(f"SoundFont {font.name} has no {lacks} for part {part.name!r}: choose another font for it")
-    by_place = {(p.bank, p.program): p for p in pool}
-    exact = [by_place[bank, part.program] for bank in banks if (bank, part.program) in by_place]
-    if exact:
-        return exact[0]
-    if not part.is_drum:
-        family = [p for p in pool if p.program // 8 == part.program // 8]
-        if family:
-            return min(family, key=lambda p: (p.bank != 0, abs(p.program - part.program), p))
-    return pool[0]
 
+    def __init__(
+        self, library: Any, synth: int, channel: int, write: Callable[[np.ndarray], None], ahead: int = 0
+    ) -> None:
+        self.library, self.synth, self.channel = library, synth, channel
+        self.write = write
+        self._left_out = ahead * BLOCK
+        self.now = 0  # the block that comes next
+        self._piece = np.zeros((2, PIECE_BLOCKS * BLOCK), dtype=np.float32)
+        self._filled = 0  # blocks of the piece
+        self._send = {
+            "on": library.fluid_synth_noteon,
+            "off": library.fluid_synth_noteoff,
+            "control": library.fluid_synth_cc,
+            "bend": library.fluid_synth_pitch_bend,
+        }
 
-def _play(library: Any, synth: int, channel: int, score: list[Message], rate: int, stop: Event) -> np.ndarray:
-    """Send the messages at their blocks and render what lies between; float32 ``(2, frames)``."""
-    last = score[-1].block
-    longest = last + math.ceil(TAIL_SECONDS * rate / BLOCK)
-    sound = np.zeros((2, longest * BLOCK), dtype=np.float32)  # the library adds to what is there
-    left, right = (row.ctypes.data for row in sound)
-    pointers = (ctypes.c_void_p * 2)()
-    width = sound.itemsize
+    def send(self, message: Message) -> None:
+        self._send[message.action](self.synth, self.channel, *message.values)
 
-    def advance(block: int, until: int) -> None:
-        pointers[0], pointers[1] = left + block * BLOCK * width, right + block * BLOCK * width
-        if library.fluid_synth_process(synth, (until - block) * BLOCK, 0, None, 2, pointers) != 0:
+    def advance(self, until: int, stop: Event) -> None:
+        """Play up to the block ``until``, and hand on the pieces that are full."""
+        while self.now < until and not stop.is_set():
+            blocks = min(until - self.now, PIECE_BLOCKS - self._filled)
+            self.play_into(self._piece, self._filled, blocks)
+            self._filled += blocks
+            if self._filled == PIECE_BLOCKS:
+                self.flush()
+
+    def flush(self) -> None:
+        """Hand on what was played."""
+        self.write(self._piece[:, self._left_out : self._filled * BLOCK])
+        self._left_out = 0
+        self._piece[:] = 0  # the library adds to what is there
+        self._filled = 0
+
+    def play_into(self, sound: np.ndarray, block: int, blocks: int) -> None:
+        """Add the next ``blocks`` to ``sound`` (float32 ``(2, any)``), at its block ``block``."""
+        pointers = (ctypes.c_void_p * 2)(*(row.ctypes.data + block * BLOCK * sound.itemsize for row in sound))
+        if self.library.fluid_synth_process(self.synth, blocks * BLOCK, 0, None, 2, pointers) != 0:
             raise BadFile("FluidSynth stopped while rendering; try another SoundFont")
+        self.now += blocks
 
-    send = {
-        "on": library.fluid_synth_noteon,
-        "off": library.fluid_synth_noteoff,
-        "control": library.fluid_synth_cc,
-        "bend": library.fluid_synth_pitch_bend,
-    }
-    now = 0
+
+def _play(player: _Player, score: list[Message], rate: int, stop: Event) -> None:
+    """Send the messages at their blocks, and play what lies between and what rings on after the last."""
     for message in score:
-        if message.block > now:
-            if stop.is_set():
-                return sound[:, : now * BLOCK]
-            advance(now, message.block)
-            now = message.block
-        send[message.action](synth, channel, *message.values)
+        player.advance(message.block, stop)
+        if stop.is_set():
+            return
+        player.send(message)
+    player.flush()
+    longest = math.ceil(TAIL_SECONDS * rate / BLOCK)
+    tail = np.zeros((2, longest * BLOCK), dtype=np.float32)
+    now = 0
     while now < longest and not stop.is_set():
-        until = min(now + LOOK_BLOCKS, longest)
-        advance(now, until)
-        peak = float(np.abs(sound[:, now * BLOCK : until * BLOCK]).max())
-        now = until
-        if peak < SILENT or library.fluid_synth_get_active_voice_count(synth) == 0:
-            return sound[:, : now * BLOCK].copy()
-    fade = min(round(FADE_SECONDS * rate), sound.shape[1])  # still sounding: end it without a click
-    sound[:, sound.shape[1] - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
-    return sound
+        blocks = min(LOOK_BLOCKS, longest - now)
+        player.play_into(tail, now, blocks)
+        peak = float(np.abs(tail[:, now * BLOCK : (now + blocks) * BLOCK]).max())
+        now += blocks
+        if peak < SILENT or player.library.fluid_synth_get_active_voice_count(player.synth) == 0:
+            player.write(tail[:, : now * BLOCK])
+            return
+    fade = min(round(FADE_SECONDS * rate), tail.shape[1])  # still sounding: end it without a click
+    tail[:, tail.shape[1] - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+    player.write(tail)

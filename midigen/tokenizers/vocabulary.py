@@ -144,18 +144,23 @@ class Vocabulary:
         return self.id("key", tonic + (12 if mode == "minor" else 0))
 
     def transposition(self, semitones: int, kind: str) -> np.ndarray:
-        """``(size,)`` int32: each id moved by ``semitones``; -1 where the pitch leaves the range of ``kind``."""
+        """``(size,)`` int32: each id moved by ``semitones``; -1 where the pitch leaves the range of ``kind``.
+
+        Of the kind "pitched" the range is all that has a token; of "drums" and of other words no pitch is moved.
+        """
         table = np.arange(self.size, dtype=np.int32)
         for name in ("key", "chord_bass", "chord"):
             first = self.first[name] + (1 if name == "chord" else 0)
             values = np.arange(self.first[name] + self.sizes[name] - first)
             table[first + values] = first + values // 12 * 12 + (values % 12 + semitones) % 12
-        if kind != "drums" and kind in INSTRUMENTS:
-            row = INSTRUMENTS[kind]
+        if kind == "pitched" or (kind != "drums" and kind in INSTRUMENTS):
+            lowest, highest = LOWEST_PITCH, HIGHEST_PITCH
+            if kind in INSTRUMENTS:
+                lowest, highest = INSTRUMENTS[kind].lowest, INSTRUMENTS[kind].highest
             values = np.arange(self.sizes["pitch"])
             pitch = values % (HIGHEST_PITCH - LOWEST_PITCH + 1) + LOWEST_PITCH + semitones
             moved = self.first["pitch"] + values + semitones
-            table[self.first["pitch"] + values] = np.where((pitch >= row.lowest) & (pitch <= row.highest), moved, -1)
+            table[self.first["pitch"] + values] = np.where((pitch >= lowest) & (pitch <= highest), moved, -1)
         return table
 
     def to_spec(self) -> dict[str, Any]:

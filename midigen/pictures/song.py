@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from midigen.instruments import INSTRUMENTS
+from midigen.pictures.page import FAINT, GREY, INK, OTHER_COLOURS, PAPER, new_page
 from midigen.score import Part, Score
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 BARS_A_SYSTEM = 16
 MOST_SYSTEMS = 40  # beyond, the systems get longer, so that the picture stays one that programs can open
-DOTS_AN_INCH = 110
 # Lengths are whole pixels, so that every semitone is equally tall and its edges are sharp.
 WIDTH, LEAST_WIDTH = 1650, 880
 LEFT, RIGHT = 60, 22
@@ -24,8 +24,7 @@ HEAD, GAP, FOOT = 84, 38, 12
 LEGEND_WIDTH, LEGEND_ROW, LONGEST_NAME = 210, 22, 20  # dots, dots, letters
 SEMITONE = 5
 LEAST_PITCHES = 30
-INK, FAINT, PAPER, BLACK_KEY = "#23262b", "#d7dae0", "#ffffff", "#f3f4f6"
-OTHER_COLOURS = ("#5a6b7b", "#b0486f", "#2a8c8c", "#7d6b2f")  # parts that are in no row of the instrument table
+BLACK_KEY = "#f3f4f6"
 
 # The lanes of the drums, from the floor up, by General MIDI percussion key.
 DRUM_LANES: tuple[tuple[str, frozenset[int]], ...] = (
@@ -182,7 +181,7 @@ def _draw_axis(axes: Axes, page: _Page) -> None:
     for row, lane in enumerate(page.lanes):
         places.append(page.floor + DRUM_LANE * (row + 0.5))
         names.append(DRUM_LANES[lane][0])
-    axes.set_yticks(places, names, fontsize=6.5, color="#5d636d")
+    axes.set_yticks(places, names, fontsize=6.5, color=GREY)
     axes.set_xticks([])
     axes.tick_params(length=0, pad=4)
     for spine in axes.spines.values():
@@ -196,27 +195,18 @@ def draw_song(score: Score, target: str | Path | IO[bytes]) -> None:
     colour; drums in lanes of their own below; bar numbers under, chords and section markers over each system. The same
     score gives the same bytes with the same matplotlib.
     """
-    import logging
-
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # "building the font cache", on a first run
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # not the reader's own style: the same score, the same picture
-        page = _Page(score)
-        words = SEMITONE * (9 if score.markers else 4 if score.chords else 0)
-        roll = round(SEMITONE * page.pitches)
-        width = WIDTH if page.systems > 1 else max(WIDTH * page.bars // page.bars_a_system, LEAST_WIDTH)
-        # A band's legend stands beside the title; an orchestra's gets rows of its own below the music.
-        many = len(score.parts) > 4
-        columns = max((width - LEFT - RIGHT) // LEGEND_WIDTH, 1)
-        below = -(-len(score.parts) // columns) * LEGEND_ROW if many else 0
-        height = HEAD + page.systems * (words + roll + GAP) + FOOT + below
-        figure = Figure(figsize=(width / DOTS_AN_INCH, height / DOTS_AN_INCH), dpi=DOTS_AN_INCH, facecolor=PAPER)
-        FigureCanvasAgg(figure)
+    page = _Page(score)
+    words = SEMITONE * (9 if score.markers else 4 if score.chords else 0)
+    roll = round(SEMITONE * page.pitches)
+    width = WIDTH if page.systems > 1 else max(WIDTH * page.bars // page.bars_a_system, LEAST_WIDTH)
+    # A band's legend stands beside the title; an orchestra's gets rows of its own below the music.
+    many = len(score.parts) > 4
+    columns = max((width - LEFT - RIGHT) // LEGEND_WIDTH, 1)
+    below = -(-len(score.parts) // columns) * LEGEND_ROW if many else 0
+    height = HEAD + page.systems * (words + roll + GAP) + FOOT + below
+    with new_page(width, height, target) as figure:
         left, right = LEFT / width, 1 - RIGHT / width
         for system in range(page.systems):
             first, beyond, start, stop = page.window(system)
@@ -240,9 +230,7 @@ def draw_song(score: Score, target: str | Path | IO[bytes]) -> None:
         figure.text(
             left, 1 - 34 / height, score.title or "midigen", fontsize=13, fontweight="bold", color=INK, va="center"
         )
-        figure.text(
-            left, 1 - 60 / height, "  ·  ".join(f for f in facts if f), fontsize=9, color="#5d636d", va="center"
-        )
+        figure.text(left, 1 - 60 / height, "  ·  ".join(f for f in facts if f), fontsize=9, color=GREY, va="center")
         handles = [
             Line2D([], [], color=colour, linewidth=6, label=f"{part.name[:LONGEST_NAME]} ({len(part.notes)})")
             for part, colour in zip(score.parts, page.colours, strict=True)
@@ -254,5 +242,3 @@ def draw_song(score: Score, target: str | Path | IO[bytes]) -> None:
                 ncols=columns if many else len(handles),
                 frameon=False, fontsize=9, labelcolor=INK, handlelength=1.2, borderaxespad=0,
             )  # fmt: skip
-        # No metadata: matplotlib would write its version and thereby change the bytes from release to release.
-        figure.savefig(target, format="png", metadata={"Software": None})

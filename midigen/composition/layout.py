@@ -1,0 +1,115 @@
+"""Which bars a window of the piece holds: those to be written next, and of the others what is most worth knowing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from midigen.analysis import FORM_DISTANCES
+from midigen.composition.table import Table
+from midigen.tokenizers.spelling import read_form
+from midigen.tokenizers.vocabulary import Vocabulary
+from midigen.tokenizers.window import ABSENT, FIRST_PART, FORM, GIVEN, HARMONY, MISSING, Window
+
+FIRST_FILL, NEXT_FILL = 16, 8  # bars: in a window with nothing before it, and in one with a past
+RECENT, AFTER = 8, 4  # bars before and after the fill that are given first
+ROOM_FOR_A_BAR = 1.6  # a bar may be that much longer than the longest so far before the window is closed
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A window, the bar of the piece that it begins at, the bars that it writes, and the semitones it is moved by."""
+
+    window: Window
+    first: int
+    fill: range
+    shift: int
+
+
+def next_window(table: Table, context: int, vocabulary: Vocabulary) -> Layout:
+    """The window that writes the next open bars of ``table`` within ``context`` tokens."""
+    begin = table.next_open()
+    assert begin is not None, "nothing is left to write"
+    most = vocabulary.sizes["bar"]
+    past = [bar for bar in range(begin) if table.whole(bar)]
+    limit = NEXT_FILL if past else FIRST_FILL
+    stop = begin + 1
+    while stop < table.bars and stop - begin < limit and table.open(stop) and table.metres[stop] == table.metres[begin]:
+        stop += 1
+    header = 16 + 5 * len(table.lanes)
+    expected = _expected(table, begin, past) * ROOM_FOR_A_BAR
+    while stop - begin > 1:  # what is known of the bars to be written has to be there
+        known = sum(table.tokens(bar) for bar in range(begin, stop))
+        if header + known + expected * min(stop - begin, NEXT_FILL) <= context:
+            break
+        stop -= 1
+    fill = range(begin, stop)
+    room = context - header - sum(table.tokens(bar) for bar in fill) - expected * min(len(fill), NEXT_FILL)
+    given = _given(table, fill, most, room, vocabulary)
+    return _build(table, fill, given, most)
+
+
+def _expected(table: Table, begin: int, past: list[int]) -> float:
+    """How many tokens a bar that is to be written may take: the most of the recent ones, or a guess."""
+    if past:
+        return float(max(table.tokens(bar) for bar in past[-RECENT:]))
+    return 24.0 * len(table.lanes)
+
+
+def _given(table: Table, fill: range, most: int, room: float, vocabulary: Vocabulary) -> list[int]:
+    """Bars to be given, most wanted first, as many as there is room for: near ones, and those that are followed."""
+    before = [bar for bar in range(fill.start - 1, -1, -1) if table.whole(bar)]
+    after = [bar for bar in range(fill.stop, min(fill.stop + AFTER, table.bars)) if table.whole(bar)]
+    recent = before[:RECENT]
+    followed = []
+    for bar in recent:
+        distance, _ = read_form(int(table.cell(FORM, bar)[0]), vocabulary)
+        followed += [bar - distance] if distance else []
+    asked = [target[0] for bar in fill if (target := table.follows[bar]) is not None]
+    ahead = [bar - distance for distance in FORM_DISTANCES for bar in fill if distance >= NEXT_FILL]
+    wanted = recent[:2] + after[:2] + asked + recent + after + followed + ahead + before
+    lowest = max(0, max([fill.stop, *(bar + 1 for bar in after)]) - most)
+    given: list[int] = []
+    for number, bar in enumerate(dict.fromkeys(wanted)):
+        if bar in fill or bar < lowest or not 0 <= bar < table.bars or not table.whole(bar):
+            continue
+        if table.metres[bar] != table.metres[fill.start]:
+            continue
+        cost = table.tokens(bar)
+        if room >= cost or (number == 0 and room > 0):
+            room -= cost
+            given.append(bar)
+    return given
+
+
+def _build(table: Table, fill: range, given: list[int], most: int) -> Layout:
+    stop = max([fill.stop, *(bar + 1 for bar in given)])
+    first = max(0, stop - most)
+    bars = stop - first
+    nothing = np.zeros(0, dtype=np.uint16)
+    shift = int(table.shifts[fill.start])
+    window = Window(
+        parts=[lane.header for lane in table.lanes],
+        cells=[[nothing] * bars for _ in range(table.rows)],
+        status=np.full((table.rows, bars), ABSENT, dtype=np.int8),
+        left=table.bars - 1 - np.arange(first, stop),
+        metre=int(table.metres[fill.start]),
+        tempo=int(table.tempos[fill.start]),
+        key=int(table.keys[fill.start]),
+        opening=first == 0,
+    )
+    for bar in given:
+        window.status[:, bar - first] = GIVEN
+        for row in range(table.rows):
+            window.cells[row][bar - first] = table.at_home(row, bar, shift)
+    for bar in fill:
+        window.status[[FORM, HARMONY], bar - first] = MISSING
+        for number in range(len(table.lanes)):
+            row = FIRST_PART + number
+            if table.wanted[number, bar]:
+                window.status[row, bar - first] = MISSING
+            else:
+                window.status[row, bar - first] = GIVEN
+                window.cells[row][bar - first] = table.at_home(row, bar, shift)
+    return Layout(window, first, fill, shift)

@@ -1,0 +1,301 @@
+"""From a table with open cells to a table that is written: window by window, under the grammar, with hands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from midigen.analysis import Chord, beat_length
+from midigen.composition.hands import Amount, Closing, Follow, InHarmony, Register, reference_of
+from midigen.composition.layout import Layout, next_window
+from midigen.composition.table import Table, moved
+from midigen.engines import Engine
+from midigen.errors import CheckpointError
+from midigen.generation import Drawn, Forced, Hand, OutOfContext, Sampling, Tally, write
+from midigen.tokenizers.grammar import Cell, FormCell, HarmonyCell, PartCell, SettledCell
+from midigen.tokenizers.spelling import read_chords, read_form
+from midigen.tokenizers.vocabulary import END, FILL
+from midigen.tokenizers.window import ABSENT, FIRST_PART, FORM, GIVEN, HARMONY, MISSING, bar_ids, header_ids, lane_id
+
+QUIETEST = 4  # velocity bin (18); SoundFonts play the faintest velocities as silence
+SILENT_BARS = 2  # a part that was asked for plays at least once in as many bars
+
+OnBar = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How a bar follows another: the chances that its chords, and each part, are just those of that bar.
+
+    A part whose bar is not taken over whole is drawn, leaning on the other bar by ``strength`` nats. Measured on 300
+    songs of the training corpus (docs/lab-book.md): of parts in bars that are the same 91 to 96 % are exact, the others
+    share two thirds of their notes; of parts in bars that are varied 46 to 59 % are exact, the others share half.
+    """
+
+    harmony: float
+    part: float
+    strength: float
+
+
+SAME = Repeats(harmony=0.95, part=0.94, strength=2.5)
+VARIED = Repeats(harmony=0.7, part=0.6, strength=1.5)
+
+
+@dataclass(frozen=True)
+class Leaning:
+    """How strongly the hands lean, in nats: towards chord tones where the chord is the musician's (``chart``), with
+    ``missing`` for those that nobody plays yet, and where it is the model's own (``harmony``); and how bars follow
+    others."""
+
+    chart: float = 2.5
+    missing: float = 2.0
+    harmony: float = 0.5
+    same: Repeats = SAME
+    varied: Repeats = VARIED
+
+
+USUAL = Leaning()
+
+
+@dataclass
+class Writer:
+    """Writes the open cells of ``table`` with ``engine``. ``on_bar(done, total)`` counts the bars that were open."""
+
+    table: Table
+    engine: Engine
+    sampling: Sampling
+    random: np.random.Generator
+    leaning: Leaning = USUAL
+    on_bar: OnBar | None = None
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self._open = [bar for bar in range(self.table.bars) if self.table.open(bar)]
+        self._repeated: dict[int, set[int]] = {}  # bar: rows taken over from the bar that it follows
+        self._written: dict[tuple[int, int], tuple[int, int]] = {}  # (part, bar): notes, and the sum of their pitches
+        # What the musician gave is fed; what the model writes into the same lanes is not theirs.
+        self._theirs = {
+            (row, bar) for row in (FORM, HARMONY) for bar in self._open if self.table.cells[row][bar] is not None
+        }
+
+    def write(self) -> Tally:
+        """Write everything that is open; returns what was drawn."""
+        while (begin := self.table.next_open()) is not None:
+            layout = next_window(self.table, self.engine.context, self.table.vocabulary)
+            try:
+                self._write_window(layout)
+            except OutOfContext:
+                # Bars that are whole stand; the one that broke off is written again in the next window.
+                broken = self.table.next_open()
+                assert broken is not None
+                self._forget(range(broken, layout.fill.stop))
+                if broken == begin:
+                    raise CheckpointError(
+                        f"one bar of {len(self.table.lanes)} parts does not fit the model's context of "
+                        f"{self.engine.context} tokens; ask for fewer parts"
+                    ) from None
+        return self.tally
+
+    def _forget(self, bars: range) -> None:
+        for bar in bars:
+            self._repeated.pop(bar, None)
+            for row in (FORM, HARMONY):
+                if (row, bar) not in self._theirs:
+                    self.table.cells[row][bar] = None
+            for number in range(len(self.table.lanes)):
+                if self.table.wanted[number, bar]:
+                    self.table.cells[FIRST_PART + number][bar] = None
+                    self._written.pop((number, bar), None)
+
+    def _write_window(self, layout: Layout) -> None:
+        window, v = layout.window, self.table.vocabulary
+        prompt = header_ids(window, v)
+        for column in range(window.bars):
+            rows = np.flatnonzero(window.status[:, column] == GIVEN).tolist()
+            if rows:
+                prompt += bar_ids(window, column, v)
+            for row in rows:
+                lane = lane_id(window, row, v)
+                prompt += ([lane] if lane is not None else []) + window.cells[row][column].tolist()
+        prompt.append(FILL)
+        present = (window.status != ABSENT).any(axis=0)
+        items: list[Forced | Drawn] = []
+        for bar in layout.fill:
+            column = bar - layout.first
+            opening = bar_ids(window, column, v)
+            for row in np.flatnonzero(window.status[:, column] == MISSING).tolist():
+                lane = lane_id(window, row, v)
+                opening += [lane] if lane is not None else []
+                known = self._known(row, bar, layout, present)
+                if known is not None:
+                    opening += known
+                    continue
+                items.append(Forced(opening))
+                opening = []
+                items.append(Drawn(partial(self._open_cell, row, bar, layout, present),
+                                   partial(self._keep, row, bar, layout)))  # fmt: skip
+            if opening:
+                items.append(Forced(opening))
+        items.append(Forced([END]))
+        self.engine.rewind(0)
+        self.tally.add(write(self.engine, prompt, _joined(items), self.sampling, self.random))
+
+    def _known(self, row: int, bar: int, layout: Layout, present: np.ndarray) -> list[int] | None:
+        """The ids to be fed for a form or harmony cell that is the musician's, in the key of the window."""
+        if row == FORM:
+            target = self.table.follows[bar]
+            if target is None:
+                return None if self.table.cells[FORM][bar] is None else self.table.cell(FORM, bar).tolist()
+            cell = FormCell(bar - layout.first, present, self.table.vocabulary)
+            token = cell.nearest(bar - target[0], target[1])
+            self.table.cells[FORM][bar] = np.array([token], dtype=np.uint16)
+            return [token]
+        if row == HARMONY and (HARMONY, bar) in self._theirs:
+            return self.table.at_home(HARMONY, bar, layout.shift).tolist()
+        return None
+
+    def _open_cell(self, row: int, bar: int, layout: Layout, present: np.ndarray) -> tuple[Cell, Sequence[Hand]]:
+        table, v = self.table, self.table.vocabulary
+        length = table.length(bar)
+        if row == FORM:
+            own = present & (np.arange(len(present)) + layout.first >= table.sections[bar])
+            return FormCell(bar - layout.first, own, v), ()
+        followed = self._followed(bar)
+        if row == HARMONY:
+            self._repeated[bar] = self._what_repeats(bar, followed)
+            if HARMONY in self._repeated[bar]:
+                assert followed is not None
+                return SettledCell(table.at_home(HARMONY, followed[0], layout.shift), v), ()
+            root = int(table.keys[bar]) % 12 if table.ends and bar == table.bars - 1 else None
+            return HarmonyCell(length, beat_length(int(table.metres[bar])), v, silence=False, root=root), ()
+        if bar not in self._repeated:  # its harmony is the musician's, and was fed
+            self._repeated[bar] = self._what_repeats(bar, followed)
+        number = row - FIRST_PART
+        lane = table.lanes[number]
+        earlier = [table.cells[row][b] for b in range(max(0, bar - SILENT_BARS + 1), bar)]
+        silent = all(cell is None or not len(cell) for cell in earlier)
+        last_chance = silent and (len(earlier) == SILENT_BARS - 1 or bar == table.bars - 1)
+        closing = table.ends and bar == table.bars - 1
+        if row in self._repeated[bar]:
+            assert followed is not None
+            settled = table.at_home(row, followed[0], layout.shift)
+            if len(settled) or not last_chance:
+                return SettledCell(settled, v), ()
+        cell = PartCell(
+            lane.kind, length, v, must_play=last_chance or closing, shift=-layout.shift, quietest=QUIETEST,
+            span=lane.span,
+        )  # fmt: skip
+        return cell, self._hands(number, bar, layout)
+
+    def _what_repeats(self, bar: int, followed: tuple[int, bool] | None) -> set[int]:
+        """The rows of ``bar`` that are just those of the bar it follows."""
+        table = self.table
+        dice = self.random.random(1 + len(table.lanes))  # as many draws for every bar, whatever comes of them
+        closing = table.ends and bar == table.bars - 1
+        if (
+            followed is None
+            or closing
+            or not table.whole(followed[0])
+            or table.length(followed[0]) != table.length(bar)
+        ):
+            return set()
+        how = self.leaning.same if followed[1] else self.leaning.varied
+        there = table.cell(HARMONY, followed[0])
+        rows: set[int] = set()
+        if (HARMONY, bar) in self._theirs:
+            if not np.array_equal(table.cell(HARMONY, bar), there):
+                return set()
+        elif dice[0] < how.harmony:
+            rows.add(HARMONY)
+        else:
+            return set()
+        wanted = [n for n in range(len(table.lanes)) if table.wanted[n, bar] and (n, bar) not in table.sketches]
+        exact = [n for n in wanted if dice[1 + n] < how.part and self._is_enough(n, followed[0])]
+        if not followed[1] and exact == wanted and wanted:  # a bar that is varied differs in one part at least
+            exact.pop(int(np.argmax(dice[1 + np.array(wanted)])))
+        return rows | {FIRST_PART + n for n in exact}
+
+    def _is_enough(self, number: int, bar: int) -> bool:
+        """Whether the notes of a written bar are near enough to the density that was asked for to be played again."""
+        bounds = self.table.lanes[number].density
+        if bounds is None:
+            return True
+        return 0.8 * bounds[0] <= len(self.table.notes(number, bar)) <= 1.25 * bounds[1]
+
+    def _hands(self, number: int, bar: int, layout: Layout) -> list[Hand]:
+        table, v, lean = self.table, self.table.vocabulary, self.leaning
+        lane, row = table.lanes[number], FIRST_PART + number
+        length = table.length(bar)
+        hands: list[Hand] = []
+        if table.ends and bar == table.bars - 1:
+            hands.append(Closing(lane.kind, length, v))
+        else:
+            followed = self._followed(bar)
+            if (number, bar) in table.sketches:
+                cell, strength = table.sketches[number, bar]
+                cell = moved(cell, lane.kind, layout.shift, v)
+                hands.append(Follow(reference_of(cell, lane.kind, v), strength))
+            elif followed is not None and table.cells[row][followed[0]] is not None:
+                strength = (lean.same if followed[1] else lean.varied).strength
+                reference = reference_of(table.at_home(row, followed[0], layout.shift), lane.kind, v)
+                if strength and table.length(followed[0]) == length:
+                    hands.append(Follow(reference, strength))
+            if lane.density:
+                longest = max(table.length(b) for b in self._open)
+                done = [counted for (n, _), counted in self._written.items() if n == number]
+                bars = sum(table.length(b) for n, b in self._written if n == number) / longest
+                notes = sum(count for count, _ in done)
+                hands.append(Amount(*lane.density, bars, notes, length / longest, length, lane.kind, v))
+        if lane.register and lane.kind != "drums":
+            done = [counted for (n, _), counted in self._written.items() if n == number]
+            notes, pitches = sum(n for n, _ in done), sum(p for _, p in done)
+            hands.append(Register(*lane.register, pitches / max(notes, 1), notes, layout.shift, v))
+        if lane.kind != "drums":
+            theirs = (HARMONY, bar) in self._theirs
+            strength = lean.chart if theirs else lean.harmony
+            chords = self._chords(bar, layout.shift)
+            if strength and chords:
+                heard = frozenset(
+                    int(pitch + layout.shift) % 12
+                    for other in range(len(table.lanes))
+                    if table.lanes[other].kind != "drums" and table.cells[FIRST_PART + other][bar] is not None
+                    for pitch in table.notes(other, bar)[:, 2]
+                )
+                hands.append(InHarmony(chords, lane.kind, strength, v, heard, lean.missing if theirs else 0.0))
+        return hands
+
+    def _followed(self, bar: int) -> tuple[int, bool] | None:
+        """The bar that ``bar`` follows, as the musician or its form cell has it, and whether it is to be the same."""
+        target = self.table.follows[bar]
+        if target is not None:
+            return target
+        distance, same = read_form(int(self.table.cell(FORM, bar)[0]), self.table.vocabulary)
+        return (bar - distance, same) if distance and bar >= distance else None
+
+    def _chords(self, bar: int, shift: int) -> list[Chord]:
+        return read_chords(self.table.at_home(HARMONY, bar, shift), bar, self.table.vocabulary)
+
+    def _keep(self, row: int, bar: int, layout: Layout, ids: list[int]) -> None:
+        table, v = self.table, self.table.vocabulary
+        written = np.array(ids, dtype=np.uint16)
+        kind = table.lanes[row - FIRST_PART].kind if row >= FIRST_PART else ""
+        table.cells[row][bar] = moved(written, kind, -layout.shift, v)
+        if row >= FIRST_PART:
+            notes = table.notes(row - FIRST_PART, bar)
+            self._written[row - FIRST_PART, bar] = len(notes), int(notes[:, 2].sum())
+        if self.on_bar and not table.open(bar):
+            self.on_bar(self._open.index(bar) + 1, len(self._open))
+
+
+def _joined(items: list[Forced | Drawn]) -> list[Forced | Drawn]:
+    """The same items with forced ones that follow each other as one: a cell is ended by the first of them."""
+    joined: list[Forced | Drawn] = []
+    for item in items:
+        if isinstance(item, Forced) and joined and isinstance(joined[-1], Forced):
+            joined[-1] = Forced([*joined[-1].ids, *item.ids])
+        else:
+            joined.append(item)
+    return joined

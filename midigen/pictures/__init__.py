@@ -1,0 +1,19 @@
+"""Pictures: a score as a piano roll, a mix as meters show it, an instrument's sound in curves. Each is a PNG.
+
+They take plain values, and know no other room but the ground floor.
+"""
+
+from midigen.pictures.mix import MixTrace, StemRow, draw_mix
+from midigen.pictures.profile import FontSheet, StemSheet, draw_font_profile, draw_profile
+from midigen.pictures.song import draw_song
+
+__all__ = [
+    "FontSheet",
+    "MixTrace",
+    "StemRow",
+    "StemSheet",
+    "draw_font_profile",
+    "draw_mix",
+    "draw_profile",
+    "draw_song",
+]

@@ -1,0 +1,165 @@
+"""The hands that lean on the model's choices: each moves what it is for, and nothing else."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from midigen.analysis import Chord
+from midigen.composition.hands import Amount, Closing, Follow, InHarmony, Register, reference_of
+from midigen.composition.table import cell_of, moved
+from midigen.generation import Drawn, Forced, Hand, Sampling, write
+from midigen.grid import DURATIONS
+from midigen.tokenizers.grammar import PartCell
+from midigen.tokenizers.spelling import read_notes
+from midigen.tokenizers.vocabulary import LOWEST_PITCH, Vocabulary
+
+V = Vocabulary()
+ENDER = V.first["bar"]
+BAR = 48
+
+
+class Dull:
+    """An engine to which every kind of token is as likely as another, and every token of a kind; ending by choice."""
+
+    def __init__(self, ending: float = 0.0) -> None:
+        self.position, self.context, self.vocabulary_size = 0, 10_000, V.size
+        self.logits = np.full(V.size, -20.0, dtype=np.float32)
+        for kind in ("position", "touch", "pitch", "drum", "drum_velocity"):
+            self.logits[V.mask(kind)] = -np.log(V.sizes[kind])
+        self.logits[ENDER] = ending
+
+    def feed(self, ids: np.ndarray) -> np.ndarray:
+        self.position += len(ids)
+        return self.logits.copy()
+
+
+def bar_of(kind: str, hands: list[Hand], seed: int, ending: float = -1.0) -> np.ndarray:
+    """The notes ``(n, 4)`` of one bar that is drawn with ``hands`` from an engine without an opinion."""
+    cells: list[list[int]] = []
+    item = Drawn(lambda: (PartCell(kind, BAR, V), hands), cells.append)
+    random = np.random.Generator(np.random.PCG64(seed))
+    write(Dull(ending), [1], [item, Forced([ENDER])], Sampling(1.0, 1.0), random)  # type: ignore[arg-type]
+    return read_notes(np.array(cells[0]), kind, V)
+
+
+RIFF = np.array([[0, 6, 40, 20], [6, 6, 47, 20], [12, 3, 40, 22], [24, 6, 45, 20], [24, 6, 52, 20], [40, 4, 43, 21]])
+
+
+def test_a_firm_hand_plays_the_other_bar_again() -> None:
+    follow = Follow(reference_of(cell_of(RIFF, "guitar", V), "guitar", V), 60.0)
+    assert np.array_equal(bar_of("guitar", [follow], 0), RIFF)
+
+
+def test_a_light_hand_plays_some_of_it_and_goes_on_after_what_is_new() -> None:
+    reference = reference_of(cell_of(RIFF, "guitar", V), "guitar", V)
+
+    def alike(strength: float) -> float:
+        shares = []
+        theirs = {(p, q) for p, _, q, _ in RIFF.tolist()}
+        for seed in range(12):
+            ours = {(p, q) for p, _, q, _ in bar_of("guitar", [Follow(reference, strength)], seed).tolist()}
+            shares.append(len(ours & theirs) / len(ours | theirs))
+        return float(np.mean(shares))
+
+    none, light, firm = alike(0.0), alike(6.0), alike(11.0)
+    assert none < 0.1 < light < firm and firm > 0.8
+
+
+def test_the_reference_has_a_row_a_note_in_the_spelling_of_the_cell() -> None:
+    rows = reference_of(cell_of(RIFF, "guitar", V), "guitar", V)
+    assert rows.shape == (6, 3)
+    assert (rows[:, 0] - V.first["position"]).tolist() == RIFF[:, 0].tolist()
+    assert (rows[:, 2] - V.first["pitch"] + LOWEST_PITCH).tolist() == RIFF[:, 2].tolist()
+    assert len(reference_of(np.zeros(0, dtype=np.uint16), "guitar", V)) == 0
+
+
+@pytest.mark.parametrize("semitones", [-7, 3, 12])
+def test_a_cell_that_is_moved_comes_back(semitones: int) -> None:
+    cell = cell_of(RIFF, "guitar", V)
+    there = moved(cell, "guitar", semitones, V)
+    assert (read_notes(there, "guitar", V)[:, 2] == RIFF[:, 2] + semitones).all()
+    assert np.array_equal(moved(there, "guitar", -semitones, V), cell)
+    assert moved(cell, "drums", semitones, V) is cell
+
+
+def test_notes_without_a_token_are_left_out_of_a_moved_cell() -> None:
+    notes = np.array([[0, 6, 21, 20], [12, 6, 30, 20]])
+    assert read_notes(moved(cell_of(notes, "piano", V), "piano", -5, V), "piano", V).tolist() == [[12, 6, 25, 20]]
+
+
+def classes_of(hands: list[Hand], kind: str = "piano", bars: int = 30) -> np.ndarray:
+    return np.concatenate([bar_of(kind, hands, seed)[:, 2] for seed in range(bars)]) % 12
+
+
+def test_harmony_leans_towards_the_chord_in_force() -> None:
+    chords = [Chord(0, 0, 0, "", 0), Chord(0, 24, 7, "7", 7)]
+    played = np.concatenate([bar_of("piano", [InHarmony(chords, "piano", 4.0, V)], seed) for seed in range(30)])
+    first, second = played[played[:, 0] < 24][:, 2] % 12, played[played[:, 0] >= 24][:, 2] % 12
+    assert np.isin(first, [0, 4, 7]).mean() > 0.8 and np.isin(second, [7, 11, 2, 5]).mean() > 0.8
+    assert np.isin(classes_of([]), [0, 4, 7]).mean() < 0.4
+
+
+def test_harmony_leaves_the_odds_of_playing_at_all_alone() -> None:
+    logits = np.random.default_rng(0).normal(size=V.size)
+    cell = PartCell("piano", BAR, V)
+    cell.push(V.id("position", 0))
+    leant = logits.copy()
+    InHarmony([Chord(0, 0, 2, "m", 2)], "piano", 5.0, V).lean(leant, cell, ENDER)
+    pitches = np.array(V.ids("pitch"))
+    others = np.setdiff1d(np.arange(V.size), pitches)
+    assert np.array_equal(leant[others], logits[others])
+    assert np.exp(leant[pitches]).sum() == pytest.approx(np.exp(logits[pitches]).sum())
+
+
+def test_a_bass_begins_a_chord_on_its_root_its_fifth_or_its_own_bass() -> None:
+    root = [InHarmony([Chord(0, 0, 9, "m", 9)], "bass", 1.0, V)]
+    slash = [InHarmony([Chord(0, 0, 9, "m", 0)], "bass", 1.0, V)]
+    for seed in range(20):
+        for hands, allowed in ((root, (9, 4)), (slash, (0,))):
+            notes = bar_of("bass", hands, seed)
+            on_one = notes[notes[:, 0] == 0]
+            assert all(pitch % 12 in allowed for pitch in on_one[:1, 2].tolist())
+
+
+def test_tones_that_nobody_plays_are_wanted_more() -> None:
+    chords = [Chord(0, 0, 0, "7", 0)]
+    lacking = partial(InHarmony, chords, "piano", 2.0, V, frozenset({0, 7, 10}), missing=3.0)
+    full = partial(InHarmony, chords, "piano", 2.0, V, frozenset({0, 4, 7, 10}), missing=3.0)
+    first = {
+        name: np.mean([bar[0, 2] % 12 == 4 for seed in range(60) if len(bar := bar_of("piano", [make()], seed))])
+        for name, make in (("lacking", lacking), ("full", full))
+    }
+    assert first["lacking"] > first["full"] + 0.2
+
+
+@pytest.mark.parametrize(("least", "most"), [(1.5, 3), (5, 7), (7, 10)])
+@pytest.mark.parametrize("kind", ["guitar", "drums"])
+def test_an_amount_is_kept_on_average(kind: str, least: float, most: float) -> None:
+    notes = 0
+    for bar in range(16):
+        notes += len(bar_of(kind, [Amount(least, most, bar, notes, 1.0, BAR, kind, V)], bar))
+    assert least <= notes / 16 < most
+
+
+@pytest.mark.parametrize("goal", [45, 60, 75])
+def test_a_register_is_kept_on_average(goal: int) -> None:
+    pitches: list[int] = []
+    for bar in range(12):
+        mean = float(np.mean(pitches)) if pitches else 0.0
+        hand = Register(goal - 3, goal + 3, mean, len(pitches), shift=4, vocabulary=V)
+        pitches += (bar_of("piano", [hand], bar)[:, 2] - 4).tolist()  # as they sound: the model writes 4 higher
+    assert abs(np.mean(pitches) - goal) < 3
+
+
+def test_a_last_bar_is_short_of_onsets_and_held() -> None:
+    held, onsets, usual = [], [], []
+    for seed in range(20):
+        notes = bar_of("piano", [Closing("piano", BAR, V, 6.0)], seed, -3.0)
+        held += (notes[:, 0] + notes[:, 1] >= 0.75 * BAR).tolist()
+        onsets.append(len(np.unique(notes[:, 0])))
+        usual.append(len(np.unique(bar_of("piano", [], seed, -3.0)[:, 0])))
+    assert np.mean(held) > 0.9 and np.mean(onsets) < 2 and np.mean(onsets) < np.mean(usual)
+    assert DURATIONS.max() >= BAR
