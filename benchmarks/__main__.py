@@ -18,7 +18,10 @@ SECTIONS = (
     ("Notes a second", ["notes", "--runs", "5"], "The shipped checkpoint; grammar and sampling included."),
     ("Tokens a second", ["engines", str(ROOT / "midigen" / "checkpoints" / "default"), "base"],
      "The shipped checkpoint, and a model of the size `base` with random weights."),
-    ("Rendering and mixing", ["sound", "--runs", "3"], "Multiples of real time, beside other ways to the same sound."),
+    ("Rendering", ["rendering", "--runs", "3"], "Stems, beside the usual ways from MIDI to sound."),
+    ("Effects", ["effects", "--runs", "3"], "Each on one stem in stereo, one thread."),
+    ("Mixing", ["mixing", "--runs", "3"], "Four stems of a song, again with other settings."),
+    ("Measuring and limiting", ["meter", "--runs", "3"], "Processor time is the one to compare."),
 )  # fmt: skip
 
 

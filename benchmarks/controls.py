@@ -1,9 +1,10 @@
 """Whether pieces are what was asked for: every control drawn at random and measured again on the score.
 
-Each piece asks at once for bars, metre, tempo, key, parts (some with roles), their sounds, how much and how high they
-play, for some a range, for two in three a form, and an ending: closed in every other piece. Given folders or archives
-of MIDI files (--songs), it measures on those what has no right answer: how exactly sections come back, how pieces end,
-how many velocities there are.
+Two pieces in three ask at once for bars, metre, tempo, key, parts (some with roles), their sounds, how much and how
+high they play or in what range, mostly for a form, and for an ending: closed in every other piece. The third asks for
+piano, guitar and bass and says nothing of how they play: what the other wishes cost its form and ending shows beside
+it. Given folders or archives of MIDI files (--songs), it measures on those what has no right answer: how exactly
+sections come back, how pieces end, how many velocities there are.
 
     python -m benchmarks.controls --pieces 30 --songs validation.tar.xz
 
@@ -20,36 +21,43 @@ import argparse
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.likeness import SCALES
 from benchmarks.measures import bar_sets, closes, excerpt, interval, likeness_of, read_scores, repeats_of, straight_grid
 from midigen.analysis import beat_chroma, estimate_key
 from midigen.composition import open_player, write_piece
 from midigen.composition.settling import Request
 from midigen.composition.takes import faults_of
 from midigen.composition.wishes import DENSITIES, REGISTERS, ROLES
-from midigen.errors import BadRequest
-from midigen.grid import Grid, to_grid
+from midigen.errors import BadRequest, MidigenError
+from midigen.grid import to_grid
 from midigen.instruments import INSTRUMENTS
 from midigen.midi import write_midi
 from midigen.performance import humanise
-from midigen.prompt import METRES, Prompt
+from midigen.prompt import DEFAULT_PARTS, METRES, Prompt
 from midigen.score import KEY_NAMES, Score, parse_key
 from midigen.tokenizers.vocabulary import DENSITY_EDGES, POLYPHONY_EDGES, REGISTER_EDGES
 
 BARS = (8, 12, 16, 20, 24, 28, 32)
 FORMS = ("AABA", "ABAB", "ABAC", "AA'BA'", "ABA'B", "AABB", "intro:2 verse chorus verse chorus2", "verse verse2 chorus")
 CHANCES = {"piano": 0.85, "guitar": 0.85, "bass": 0.8, "drums": 0.5}
-SECOND, ROLE, FORM, RANGE = 0.2, 0.2, 0.67, 0.4  # chances of a second guitar or piano, of a role, a form, a range
+SECOND, ROLE, FORM, RANGE = 0.2, 0.2, 0.75, 0.4  # chances of a second guitar or piano, of a role, a form, a range
+PLAIN = 3  # every so many pieces one that says nothing of its parts
 STRANGER = 0.15  # of a sound from another family
 WINDOW = 8  # bars in which velocities are counted: as many as the shortest piece has
 LEAST_REAL = 16  # bars of a real song
 EXACT = 0.995
 
 Draw = dict[str, list[list[float]]]  # one list of values a piece
+
+
+def is_plain(seed: int) -> bool:
+    """Whether the piece of ``seed`` says nothing of its parts."""
+    return seed % PLAIN == PLAIN - 1
 
 
 def draw_prompt(seed: int) -> Prompt:
@@ -63,7 +71,7 @@ def draw_prompt(seed: int) -> Prompt:
             kinds.append(str(random.choice([k for k in kinds if k in ("piano", "guitar")] or ["piano"])))
         parts = tuple(f"{k}:{random.choice(list(ROLES[k]))}" if random.random() < ROLE else k for k in kinds)
         density, register, span, program = {}, {}, {}, {}
-        for kind in set(kinds):
+        for kind in dict.fromkeys(kinds):
             row = INSTRUMENTS[kind]
             words = list(DENSITIES[kind])
             # In words, or in notes a bar between those of the words' outer bins.
@@ -90,6 +98,9 @@ def draw_prompt(seed: int) -> Prompt:
             density=density, register=register, span=span, program=program,
             ending="close" if seed % 2 == 0 else "open",
         )  # fmt: skip
+        if is_plain(seed):
+            form = prompt.form or FORMS[0]
+            prompt = replace(prompt, parts=DEFAULT_PARTS, density={}, register={}, span={}, program={}, form=form)
         try:
             Request.read(prompt)
         except BadRequest:  # a form that does not go into so few bars
@@ -112,10 +123,10 @@ class Findings:
         return self.values[name]
 
 
-def check(score: Score, request: Request, found: Findings) -> None:
-    """Measure one piece."""
+def check_frame(score: Score, request: Request, found: Findings) -> None:
+    """What holds for the whole piece: bars, metre, tempo, parts, key; and what nobody would keep."""
     prompt = request.prompt
-    assert prompt.key is not None and prompt.metre is not None
+    assert prompt.key is not None
     tonic, mode = parse_key(prompt.key)
     end = int(score.bar_starts(request.bars + 1)[-1])
     last = max(note.end_ticks for part in score.parts for note in part.notes)
@@ -125,24 +136,20 @@ def check(score: Score, request: Request, found: Findings) -> None:
     got = tuple((part.name, part.kind) for part in score.parts)
     found.add("parts", [got == tuple(zip(prompt.part_names, prompt.kinds, strict=True))])
     found.add("key signature", [[(key.tonic, key.mode) for key in score.keys] == [(tonic, mode)]])
-    grid = straight_grid(score, tuple(INSTRUMENTS))
-    heard, heard_mode = estimate_key(beat_chroma(grid)[0].sum(axis=0))
-    signature = (tonic + (3 if mode == "minor" else 0)) % 12
-    in_key = (heard + (3 if heard_mode == "minor" else 0)) % 12 == signature
+    chroma = beat_chroma(straight_grid(score))[0].sum(axis=0)
+    found.add("scale", [chroma[SCALES[relative_major(tonic, mode)]].sum() / chroma.sum()])
+    heard, heard_mode = estimate_key(chroma)
+    in_key = relative_major(heard, heard_mode) == relative_major(tonic, mode)
     found.add("key of the notes", [in_key])
     if not in_key:
-        found.odd.append(
-            f"{prompt.seed} (asked for {prompt.key}, sounds in {KEY_NAMES[heard_mode][heard]} {heard_mode})"
-        )
-    check_parts(score, request, found)
-    check_form(grid, request, found)
-    found.add(f"ends closed, {prompt.ending}", [closes(grid)])
-    faults = faults_of(score)
-    found.add("faults", [bool(faults)])
-    found.odd += [f"{prompt.seed} ({fault})" for fault in faults]
-    assert prompt.seed is not None
-    found.add("velocities", [velocities(score, 0)])
-    found.add("velocities, humanised", [velocities(humanise(score, 1.0, prompt.seed), 0)])
+        sounds = f"{KEY_NAMES[heard_mode][heard]} {heard_mode}"
+        found.odd.append(f"{prompt.seed} (asked for {prompt.key}, sounds in {sounds})")
+    found.odd += [f"{prompt.seed} ({fault})" for fault in faults_of(score)]
+
+
+def relative_major(tonic: int, mode: str) -> int:
+    """The tonic of the major key with the same signature."""
+    return (tonic + (3 if mode == "minor" else 0)) % 12
 
 
 def check_parts(score: Score, request: Request, found: Findings) -> None:
@@ -172,8 +179,15 @@ def check_parts(score: Score, request: Request, found: Findings) -> None:
         found.add(name, values)
 
 
-def check_form(grid: Grid, request: Request, found: Findings) -> None:
-    """How alike bars are to those that they are to follow, and to those of sections with another name."""
+def check_shape(score: Score, request: Request, found: Findings) -> None:
+    """How alike bars are to those that they are to follow, and to those of sections with another name; the ending,
+    the velocities, and whether anything is wrong with the piece."""
+    grid, seed = straight_grid(score, tuple(INSTRUMENTS)), request.prompt.seed
+    assert seed is not None
+    found.add(f"ends closed, {request.prompt.ending}", [closes(grid)])
+    found.add("faults", [bool(faults_of(score))])
+    found.add("velocities", [velocities(score, 0)])
+    found.add("velocities, humanised", [velocities(humanise(score, 1.0, seed), 0)])
     if request.form is None:
         return
     sets, last = bar_sets(grid), request.bars - (request.prompt.ending == "close")  # a bar that closes is like no other
@@ -213,7 +227,7 @@ def measure_songs(sources: Sequence[str]) -> Findings:
         for same, values in repeats_of(middle).items():
             found.add("same" if same else "varied", values)
         if grid.metres[-1] >= 0:
-            found.add("ends closed, real", [closes(grid)])
+            found.add("ends closed, open", [closes(grid)])
         found.add("velocities", [velocities(score, (grid.bars - WINDOW) // 2)])
     return found
 
@@ -233,39 +247,36 @@ def share(test: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], fl
     return lambda values: float(np.mean(test(values)))
 
 
-def tables(found: Findings, real: Findings, pieces: int) -> list[str]:
-    """Both tables, as lines."""
+def tables(found: Findings, shapes: dict[str, Findings], pieces: int) -> list[str]:
+    """The tables, as lines: what was kept; form, endings and velocities, a column for each of ``shapes``; misses."""
     lines = [f"{pieces} pieces; 95 % intervals\n", "| asked for | kept | wanted |", "|---|--:|--:|"]
     for name in ("bars", "metre", "tempo", "parts", "programs", "ranges", "key signature"):
         what = "notes inside the range" if name == "ranges" else name
         lines.append(f"| {what} | {shown(found[name], np.mean, True)} | 100 % |")
     lines.append(f"| key of the notes, or its relative | {shown(found['key of the notes'], np.mean, True)} | 90 % |")
+    lines.append(f"| sounding time on the key's scale (natural minor) | {shown(found['scale'], np.mean, True)} | |")
     for name in ("density", "register", "polyphony"):
-        of_roles = " of roles" if name == "polyphony" else ""
-        lines.append(f"| {name}{of_roles}, exact bin | {shown(found[name], share(lambda x: x == 0), True)} | |")
-        lines.append(f"| {name}{of_roles}, within one | {shown(found[name], share(lambda x: abs(x) <= 1), True)} | |")
+        what = f"{name} of roles" if name == "polyphony" else name
+        lines.append(f"| {what}, exact bin | {shown(found[name], share(lambda x: x == 0), True)} | |")
+        lines.append(f"| {what}, within one | {shown(found[name], share(lambda x: abs(x) <= 1), True)} | |")
     exact = share(lambda x: x >= EXACT)
-    lines += [
-        "\n| | pieces | real songs |\n|---|--:|--:|",
-        *(
-            line
-            for name, label in (("same", "labelled the same"), ("varied", "labelled as varied"))
-            for line in (
-                f"| bars {label}: similarity, median | {shown(found[name], np.median)} | "
-                f"{shown(real[name], np.median)} |",
-                f"| bars {label}: exact copies | {shown(found[name], exact, True)} | {shown(real[name], exact, True)} |",
-            )
-        ),
-        f"| bars labelled differently: similarity, median | {shown(found['different'], np.median)} | – |",
-        f"| last bar closes, `--ending close` | {shown(found['ends closed, close'], np.mean, True)} | "
-        f"{shown(real['ends closed, real'], np.mean, True)} |",
-        f"| last bar closes, `--ending open` | {shown(found['ends closed, open'], np.mean, True)} | |",
-        f"| pieces that nobody would keep | {shown(found['faults'], np.mean, True)} | |",
-        f"| distinct velocities in {WINDOW} bars, median | {shown(found['velocities'], np.median)} | "
-        f"{shown(real['velocities'], np.median)} |",
-        f"| the same, `--humanise 1` | {shown(found['velocities, humanised'], np.median)} | |",
-        "\n| bins off, by metre | " + " | ".join(METRES) + " |\n|---|" + "--:|" * len(METRES),
+    rows: list[tuple[str, str, Callable[[np.ndarray], float], bool]] = [
+        ("bars labelled the same: similarity, median", "same", np.median, False),
+        ("bars labelled the same: exact copies", "same", exact, True),
+        ("bars labelled as varied: similarity, median", "varied", np.median, False),
+        ("bars labelled as varied: exact copies", "varied", exact, True),
+        ("bars labelled differently: similarity, median", "different", np.median, False),
+        ("last bar closes, `--ending close`", "ends closed, close", np.mean, True),
+        ("last bar closes, `--ending open` (real songs: all)", "ends closed, open", np.mean, True),
+        ("pieces that nobody would keep", "faults", np.mean, True),
+        (f"distinct velocities in {WINDOW} bars, median", "velocities", np.median, False),
+        ("the same, `--humanise 1`", "velocities, humanised", np.median, False),
     ]
+    lines.append(f"\n| | {' | '.join(shapes)} |\n|---|{'--:|' * len(shapes)}")
+    for what, name, statistic, percent in rows:
+        cells = [shown(shape[name], statistic, percent) for shape in shapes.values()]
+        lines.append(f"| {what} | {' | '.join(cells)} |")
+    lines.append(f"\n| bins off, by metre | {' | '.join(METRES)} |\n|---|{'--:|' * len(METRES)}")
     for name in sorted({name for name, _ in found.words}):
         cells = [counted(found.words[name, metre]) for metre in METRES]
         lines.append(f"| {name} | {' | '.join(cells)} |")
@@ -286,19 +297,27 @@ def main() -> None:
     parser.add_argument("--save", metavar="FOLDER", help="write every piece here, called by its seed")
     args = parser.parse_args()
     player, found = open_player(args.model), Findings()
+    shapes = {"everything asked for": Findings(), "parts as they come": Findings()}
     for seed in range(args.pieces):
         request = Request.read(draw_prompt(seed))
         score, _ = write_piece(request, player)
-        check(score, request, found)
+        check_frame(score, request, found)
+        check_parts(score, request, found)
+        check_shape(score, request, shapes["parts as they come" if is_plain(seed) else "everything asked for"])
         if args.save:
             Path(args.save).mkdir(parents=True, exist_ok=True)
             write_midi(score, Path(args.save, f"{seed}.mid"))
         print(f"\r{seed + 1} of {args.pieces} pieces", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    print("\n".join(tables(found, measure_songs(args.songs), args.pieces)))
+    if args.songs:
+        shapes["real songs"] = measure_songs(args.songs)
+    print("\n".join(tables(found, shapes, args.pieces)))
     if found.odd:
         print(f"\nSeeds to look at: {'; '.join(found.odd)}.")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MidigenError as error:
+        sys.exit(str(error))

@@ -53,7 +53,7 @@ def straight_grid(score: Score, kinds: Sequence[str] = KINDS) -> Grid:
     # One bar more than the last note's end, as a note just before that may be nearer to the bar line that follows it.
     bars = score.bars or int(score.end_ticks * scale // length) + 2
     starts = np.arange(bars) * length
-    lanes = []
+    lanes: list[Lane] = []
     for part in score.parts:
         if part.kind in kinds:
             slot = sum(lane.kind == part.kind for lane in lanes)

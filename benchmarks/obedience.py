@@ -43,6 +43,7 @@ from midigen.analysis import Chord, estimate_chords
 from midigen.charts import parse_chart
 from midigen.composition import open_player, write_piece
 from midigen.composition.settling import Request
+from midigen.errors import MidigenError
 from midigen.grid import POSITIONS_PER_QUARTER, Grid
 from midigen.midi import read_midi, write_midi
 from midigen.prompt import Prompt
@@ -124,8 +125,8 @@ def accompany(song: Excerpt, seed: int) -> Score:
         return read_midi(target)
 
 
-def measures_of(grid: Grid, song: Excerpt) -> dict[str, float]:
-    """All measures of 32 bars that play the chart of ``song``."""
+def measures_of(grid: Grid, song: Excerpt, seed: int) -> dict[str, float]:
+    """All measures of 32 bars that play the chart of ``song``; ``seed`` is for permutations."""
     begun, firm = bass_at_changes(grid, song.chords)
     third, quality = recovered(grid, song.chords)
     kept = {
@@ -135,7 +136,7 @@ def measures_of(grid: Grid, song: Excerpt) -> dict[str, float]:
         "bars recovered, root and third": third,
         "bars recovered, root and quality": quality,
     }
-    gains = {f"tonal-distance gain, {one}-{other}": tonal_gain(grid, one, other) for one, other in PAIRS}
+    gains = {f"tonal-distance gain, {one}-{other}": tonal_gain(grid, one, other, seed) for one, other in PAIRS}
     return kept | gains
 
 
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--save", metavar="FOLDER", help="write every chart and what was played of it here")
     args = parser.parse_args()
     songs = [song for song in (Excerpt.of(name, score) for name, score in read_scores(args.songs)) if song]
+    songs.sort(key=lambda song: Path(song.name).name)  # the same choice from a folder and from an archive of it
     if not songs:
         sys.exit(f"{' '.join(args.songs)}: no song in 4/4 with piano, guitar and bass together")
     chosen = np.random.default_rng(0).permutation(len(songs))[: args.charts]
@@ -198,7 +200,10 @@ def main() -> None:
     print(file=sys.stderr)
     print(f"{len(charts)} charts of {BARS} bars; median (95 % interval)\n")
     print(f"| | {' | '.join(grids)} |\n|---|{'--:|' * len(grids)}")
-    kept = [[measures_of(g, song) for g, song in zip(column, charts, strict=True)] for column in grids.values()]
+    kept = [
+        [measures_of(grid, song, seed) for seed, (grid, song) in enumerate(zip(column, charts, strict=True))]
+        for column in grids.values()
+    ]
     for name in kept[0][0]:
         print(row(name, [[found[name] for found in column] for column in kept]))
     like = [[likeness(g) for g in column] for column in grids.values()]
@@ -213,7 +218,7 @@ def main() -> None:
         print(f"| {name} | {' | '.join(cells)} |")
     means = ["", *(f"{np.mean(column):.2f} off" for column in distances[1:])]
     print(f"| likeness, mean distance of medians in real inter-quartile ranges | {' | '.join(means)} |")
-    gains = [np.array([tonal_gain(s.grid, one, other) for s in songs]) for one, other in PAIRS]
+    gains = [np.array([tonal_gain(song.grid, one, other, k) for k, song in enumerate(songs)]) for one, other in PAIRS]
     words = [
         f"{one}-{other} {np.nanmedian(g):.3f} ({np.nanpercentile(g, 25):.3f} .. {np.nanpercentile(g, 75):.3f})"
         for (one, other), g in zip(PAIRS, gains, strict=True)
@@ -222,4 +227,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MidigenError as error:
+        sys.exit(str(error))

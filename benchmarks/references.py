@@ -2,9 +2,9 @@
 
     python benchmarks/references.py FOLDER [FOLDER ...] [--songs 20] [--seed 0]
 
-Every folder is searched for MIDI files, and so many songs are drawn from it that have all four instruments. Of each, 60
-seconds from its middle are played by every SoundFont of ``FONTS`` that is found, at the tempo of their beginning. Prints
-the table of :mod:`midigen.profiles.equalising`. With the defaults it takes about ten minutes.
+Every folder is searched for MIDI files, and so many songs are drawn from it that have all four instruments. Of each,
+60 seconds from its middle are played by both SoundFonts of ``FONTS``, at the tempo of their beginning. Prints the table
+of :mod:`midigen.profiles.equalising`. With the defaults it takes ten minutes or more.
 """
 
 from __future__ import annotations

@@ -172,8 +172,8 @@ def main() -> None:
         times = take_turns(race, options.runs)
         score = read_midi(path)
     notes = sum(len(part.notes) for part in score.parts)
-    print(f"{score.duration_seconds:.0f} s of music, {len(score.parts)} parts, {notes} notes; {font.name}; FluidSynth")
-    print(f"{library_version()}; {os.cpu_count()} processors; median of {options.runs} runs, taking turns\n")
+    print(f"{score.duration_seconds:.0f} s of music, {len(score.parts)} parts, {notes} notes; {font.name}; ", end="")
+    print(f"FluidSynth {library_version()}; {os.cpu_count()} processors; median of {options.runs} runs, taking turns\n")
     print_table(times, score.duration_seconds)
     if missing:
         print(f"\n{missing}")

@@ -24,6 +24,7 @@ _ROW = re.compile(r"(?:[A-Z]['’′´`]*\d*)+")
 _SMALL_ROW = re.compile(r"[a-f]+\d*")  # "aaba", typed in a hurry; no section's name is spelled with these letters
 _WORD = re.compile(r"([^\W\d_](?:[\w-]*[^\W\d_])?)(\d*)(['’′´`]*)")
 _ITEM = re.compile(r"([^\s,;|:()]+)(?:\s*:\s*(\w*)|\((\w*)\)|\s+(\d+)(?![\w×]))?(?:\s+[x×](\d+)\b|[×](\d+))?")
+_NAMES = {"INTRO", "VERSE", "CHORUS", "BRIDGE", "OUTRO", "REFRAIN", "SOLO", "CODA", "HOOK", "TAG", "ENDING", "BREAK"}
 _DASH = re.compile(r"(?<=[A-Z'’′0-9])-(?=[A-Z](?![a-z]))")  # A-B-A
 _GAP = re.compile(r"(?:[\s,;|–]|-(?=\s|$))*")
 
@@ -174,15 +175,29 @@ class Form:
 
 
 def _shared(bars: int, names: Sequence[str]) -> list[int]:
-    """``bars`` for sections of ``names``: as even as phrases allow, what is over first to names that come once."""
-    count = len(names)
-    phrase = next((phrase for phrase in (8, 4, 2) if bars // phrase >= 2 * count), 1)
+    """``bars`` for sections of ``names``, in the longest phrases (of 8, 4, 2 bars or 1) that share them out evenly: no
+    section twice as long as another, those of one name alike, and an odd number of bars only where it must be."""
+
+    def faults(phrase: int) -> tuple[bool, int, int, bool, int]:
+        shares = _in_phrases(bars, names, phrase)
+        unlike = sum(share != shares[names.index(name)] for share, name in zip(shares, names, strict=True))
+        return max(shares) > 2 * min(shares), unlike, sum(share % 2 for share in shares), bars % phrase > 0, -phrase
+
+    return _in_phrases(bars, names, min((p for p in (8, 4, 2, 1) if bars // p >= len(names)), key=faults))
+
+
+def _in_phrases(bars: int, names: Sequence[str], phrase: int) -> list[int]:
+    """``bars`` in whole phrases, as even as can be; what is over goes to all sections of a name, or else to the last
+    ones."""
     phrases, rest = divmod(bars, phrase)
-    each, over = divmod(phrases, count)
-    shares = [each * phrase] * count
-    often = Counter(names)
-    for number in sorted(range(count), key=lambda n: (often[names[n]], n))[:over]:
-        shares[number] += phrase
+    each, over = divmod(phrases, len(names))
+    shares = [each * phrase] * len(names)
+    for name, count in Counter(names).most_common():
+        if count <= over:
+            shares = [share + phrase * (other == name) for share, other in zip(shares, names, strict=True)]
+            over -= count
+    for number in range(over):
+        shares[-1 - number] += phrase
     shares[-1] += rest
     return shares
 
@@ -237,7 +252,7 @@ def _group(found: re.Match[str]) -> list[Item]:
     if length is not None and not (length.isascii() and length.isdigit() and 0 < int(length) <= MOST_BARS):
         raise BadRequest(f"form, character {where}: {found[0]!r}: give its bars as a number from 1 to {MOST_BARS}")
     bars = int(length) if length is not None else None
-    if _ROW.fullmatch(word) or _SMALL_ROW.fullmatch(word):
+    if (_ROW.fullmatch(word) or _SMALL_ROW.fullmatch(word)) and word.rstrip("0123456789'") not in _NAMES:
         letters = _LETTER.findall(word.upper())
         if any(number and not 0 < int(number) <= MOST_BARS for _, _, number in letters):
             raise BadRequest(f"form, character {where}: {word!r}: a section has 1 to {MOST_BARS} bars")

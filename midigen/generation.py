@@ -18,12 +18,12 @@ class Sampling:
     """``temperature`` (above 0, at most 2) flattens or sharpens the choice; of its most likely tokens only those are
     drawn from that together reach ``top_p`` (above 0, at most 1; nucleus sampling, Holtzman et al. 2020)."""
 
-    temperature: float = 0.95
+    temperature: float = 1.0
     top_p: float = 0.98
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature <= 2:
-            raise BadRequest(f"temperature {self.temperature}: must be above 0 and at most 2; 0.95 is usual")
+            raise BadRequest(f"temperature {self.temperature}: must be above 0 and at most 2; 1 is usual")
         if not 0 < self.top_p <= 1:
             raise BadRequest(f"top-p {self.top_p}: must be above 0 and at most 1; 0.98 is usual")
 

@@ -1,8 +1,8 @@
 """How loud a sound is (ITU-R BS.1770-4, EBU R 128): integrated, momentary and short-term loudness, range and peaks.
 
 A meter of our own, in numpy and scipy, and not pyloudnorm: that one wants the whole sound in memory, knows neither
-momentary nor short-term loudness nor true peaks, and takes four times as long. Here a sound comes in blocks, and what
-is kept of it is one number every 10 milliseconds; the reading does not depend on the size of the blocks.
+momentary nor short-term loudness nor true peaks, and takes three to five times as long. Here a sound comes in blocks,
+and what is kept of it is one number every 10 milliseconds; the reading does not depend on the size of the blocks.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ SUFFIXES = (".wav", ".flac", ".aif", ".aiff", ".ogg", ".mp3")
 def mix_files(
     sources: Sequence[str | Path],
     *,
-    preset: str | None = None,
+    preset: str | Session | None = None,
     gain_db: Mapping[str, float] | None = None,
     pan: Mapping[str, float] | None = None,
     mute: Sequence[str] | str = (),
@@ -49,7 +49,7 @@ def mix_files(
 def open_stems(
     sources: Sequence[str | Path],
     *,
-    preset: str | None = None,
+    preset: str | Session | None = None,
     gain_db: Mapping[str, float] | None = None,
     pan: Mapping[str, float] | None = None,
     mute: Sequence[str] | str = (),
@@ -60,10 +60,10 @@ def open_stems(
 
     A source is a sound file, a folder of them, the folder of a song, or a ``mix.toml``; of the last two only one. A
     song's folder that has a ``mix.toml`` stands for it. A sound file's part is called like the file, and its
-    instrument is the first that the name tells of ("01 Bass take 3", "E-Guitar"). ``preset`` sets all anew; without
-    it sound files alone get the default one, and beside a ``mix.toml`` their balance and seat. The other arguments
-    are :meth:`midigen.session.Session.changed`'s. Raises :class:`BadFile` for what cannot be read and
-    :class:`BadRequest`.
+    instrument is the first that the name tells of ("01 Bass take 3", "E-Guitar"). ``preset``, the name of one or a
+    session for any parts, sets all anew; without it sound files alone get the default one, and beside a ``mix.toml``
+    their balance and seat. The other arguments are :meth:`midigen.session.Session.changed`'s. Raises :class:`BadFile`
+    for what cannot be read and :class:`BadRequest`.
     """
     from midigen.audio import open_audio
     from midigen.renderers import Stem
@@ -71,7 +71,8 @@ def open_stems(
     from midigen.session.presets import DEFAULT_PRESET
     from midigen.session.presets import preset as preset_named
 
-    base = preset_named(DEFAULT_PRESET if preset is None else preset)
+    chosen = DEFAULT_PRESET if preset is None else preset
+    base = preset_named(chosen) if isinstance(chosen, str) else chosen
     stems: list[Stem] = []
     read: Path | None = None
     for source in map(Path, sources):

@@ -46,7 +46,7 @@ from midigen.loudness import Loudness, Meter
 from midigen.mastering import master
 from midigen.session import Channel, Session, keys_of
 from midigen.session.presets import DEFAULT_PRESET, preset
-from midigen.signals import Recorded, at_rate
+from midigen.signals import Beginning, Recorded, at_rate
 from midigen.spectra import Spectrum, SpectrumMeter
 
 BAND_LUFS = -23.0  # where an instrument of level 0 lies before the master: far from both noise and full scale
@@ -137,7 +137,10 @@ def mix(
     settings: list[Setting] = [session.master.equaliser]
     if session.master.compressor is not None:
         settings.append(session.master.compressor)
-    whole = Recorded(Processed(desk, settings))
+    recorded = Recorded(Processed(desk, settings))
+    # What rings on is kept as long as it is heard, and no stem is cut.
+    longest = max(math.ceil(stem.audio.frames * desk.rate / stem.audio.rate) for stem in stems)
+    whole = Beginning(recorded, max(recorded.heard_frames, longest))
     mastered = master(whole, target_lufs=session.master.lufs, ceiling_dbtp=session.master.ceiling_dbtp)
     return Mix(mastered.signal, session, applied, mastered.loudness, mastered.gain_db, mastered.limited_db)
 

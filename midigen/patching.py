@@ -11,7 +11,7 @@ What an edit does on the channel it writes to:
   that the file never lets go keeps its key to the end. The same among new notes: one ends where the next is struck.
 * New notes are as long as they are to sound, so the sustain pedal (controller 64) of the old performance goes: it is
   taken out of the span, lifted at its start if it was down, and put down again at its end if music after it relies on
-  that. It stays where another part of the same channel plays in the span. Other controllers, bends and metas stay.
+  that. It stays where another part of the same channel sounds in the span. Other controllers, bends and metas stay.
 """
 
 from __future__ import annotations
@@ -158,11 +158,12 @@ class _Wanted(NamedTuple):
 
 def _clear_pedals(song: OpenedSong, spans: Sequence[Span], draft: _Draft) -> None:
     """Take the sustain pedal out of the spans, so that what lies outside hears it as before."""
-    for (port, channel), ranges in ranges_of(song, spans, by_port=True).items():
-        home = next(p.track for p in (song.parts[s.part] for s in spans) if (p.port, p.channel) == (port, channel))
-        kept = [stroke for _, stroke in draft.kept(port, channel)]
-        onsets = sorted(stroke.onset for stroke in kept)
-        alone = [(a, b) for a, b in ranges if bisect_left(onsets, a) == bisect_left(onsets, b)]
+    homes: dict[tuple[int, int], list[tuple[int, Span]]] = defaultdict(list)
+    for span in spans:
+        part = song.parts[span.part]
+        homes[part.port, part.channel].append((part.track, span))
+    for (port, channel), there in homes.items():
+        kept = list(draft.kept(port, channel))
         moves = [
             (event.tick, number, place, event.data[2])
             for number, track in enumerate(song.file.tracks)
@@ -172,15 +173,30 @@ def _clear_pedals(song: OpenedSong, spans: Sequence[Span], draft: _Draft) -> Non
         ]
         moves.sort(key=lambda move: move[0])
         ticks = [tick for tick, *_ in moves]
+        alone = []
+        for _, span in there:
+            start, end = span.start_tick, span.end_tick
+            place = bisect_left(ticks, start)
+            while place and moves[place - 1][3]:
+                place -= 1
+            # What was let go since the pedal went down sounds at the start still.
+            since = min(ticks[place], start) if place < len(ticks) else start
+            changing = {number for number, other in there if other.start_tick <= start and end <= other.end_tick}
+            if not any(
+                stroke.onset < end and (stroke.end is None or stroke.end > since)
+                for number, stroke in kept
+                if number not in changing
+            ):
+                alone.append((start, end))
         for start, end in _joined(alone):
             first, last = bisect_left(ticks, start), bisect_left(ticks, end)
             for _, number, place, _ in moves[first:last]:
                 draft.gone[number].add(place)
             if first and moves[first - 1][3]:
-                draft.put(home, start, PEDAL, bytes([CONTROL | channel, SUSTAIN_PEDAL, 0]))
-            needed = any(stroke.end is None or stroke.end > end for stroke in kept) and end not in ticks
+                draft.put(there[0][0], start, PEDAL, bytes([CONTROL | channel, SUSTAIN_PEDAL, 0]))
+            needed = any(stroke.end is None or stroke.end > end for _, stroke in kept) and end not in ticks
             if needed and last and moves[last - 1][3]:
-                draft.put(home, end, PEDAL, bytes([CONTROL | channel, SUSTAIN_PEDAL, moves[last - 1][3]]))
+                draft.put(there[0][0], end, PEDAL, bytes([CONTROL | channel, SUSTAIN_PEDAL, moves[last - 1][3]]))
 
 
 def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -39,7 +39,9 @@ from midigen.score import SUSTAIN_PEDAL, Note, Part, Score, sustained_ends
 POSITIONS_PER_EIGHTH = POSITIONS_PER_QUARTER // 2
 UNITS = {"eighth": 1.0, "sixteenth": 0.5}  # what is swung, and the quarters from one swung pair to the next
 FARTHEST = 0.48  # of a grid position: from half of one an onset would be written somewhere else
-RELEASE_MS = 12.0  # a key is let go that much before its time, at 120 quarters a minute
+# The spread by which a key is let go before its time, at 120 quarters a minute. Chosen, not measured: real lengths vary
+# by far more, but that is in what is written, and this is what notation has room for.
+RELEASE_MS = 12.0
 QUIETEST, LOUDEST = 18, 127  # SoundFonts play the faintest velocities as silence
 VELOCITY_GRAIN = 1.2  # the spread of what four velocities to a bin left out
 

@@ -1,24 +1,58 @@
-"""Profiles made ready to be looked at: the numbers in words, and what the pictures draw."""
+"""Mixes and profiles made ready to be looked at: the numbers in words, and what the pictures draw."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from midigen.effects.equaliser import Equaliser
+from midigen.pictures.mix import MixTrace, StemRow
 from midigen.pictures.page import clock
 from midigen.pictures.profile import FontSheet, StemSheet, pitch_name
 from midigen.profiles import CLEAR, Profile
-from midigen.profiles.equalising import suggest_equaliser, usual_db
+from midigen.profiles.equalising import EqualiserSuggestion, suggest_equaliser, usual_db
 from midigen.profiles.fonts import DRUM_KEYS, HELD_SECONDS, FontProfile
 from midigen.profiles.onsets import onsets_of
 from midigen.profiles.pitch import midi_pitch
 from midigen.profiles.timbre import Quartiles
+from midigen.tracing import trace_of
+
+if TYPE_CHECKING:
+    from midigen.mixing import Mix
 
 CURVE_HZ = tuple(np.geomspace(25, 20_000, 240).tolist())
 UNKNOWN = "cannot be told"
 _NARROW, _WIDE = 0.02, 0.35  # of the difference of the sides in the energy
+
+
+def mix_trace(mix: Mix, title: str = "mix") -> MixTrace:
+    """What :func:`midigen.pictures.draw_mix` draws of ``mix``, whose signal is read once."""
+    trace = trace_of(mix.signal)
+    hz = np.array(CURVE_HZ)
+    hz = hz[hz < 0.49 * mix.signal.rate]
+    rows = [
+        StemRow(stem.name, stem.kind, stem.lufs + stem.trim_db + stem.gain_db, stem.pan, stem.heard)
+        for stem in mix.applied
+    ]
+    return MixTrace(
+        seconds=trace.seconds,
+        column_seconds=trace.envelope.seconds_a_column,
+        lowest=trace.envelope.lowest,
+        highest=trace.envelope.highest,
+        rms=trace.envelope.rms,
+        momentary_lufs=mix.loudness.momentary_lufs,
+        short_term_lufs=mix.loudness.short_term_lufs,
+        integrated_lufs=mix.integrated_lufs,
+        range_lu=mix.loudness.range_lu,
+        true_peak_dbtp=mix.true_peak_dbtp,
+        spectrum_hz=hz,
+        spectrum_db=trace.spectrum.bands_db(hz, 1 / 3),
+        stems=rows,
+        target_lufs=mix.session.master.lufs,
+        ceiling_dbtp=mix.session.master.ceiling_dbtp,
+        title=title,
+    )
 
 
 def stem_sheet(profile: Profile, name: str, kind: str) -> StemSheet:
@@ -30,7 +64,7 @@ def stem_sheet(profile: Profile, name: str, kind: str) -> StemSheet:
     pitched = [s.pitch_hz if s.pitch_hz and (s.harmonicity or 0) >= CLEAR else None for s in sounds]
     facts = [*_levels(profile), *_pitches(profile), *_timbre(profile)]
     facts += [("stereo", _width(profile.width, profile.channels))]
-    facts += [("equaliser", reason) for reason in suggestion.reasons] or [("equaliser", "nothing to suggest")]
+    facts += _equaliser(suggestion)
     return StemSheet(
         title=name,
         kind=kind,
@@ -73,7 +107,7 @@ def font_sheet(profile: FontProfile) -> FontSheet:
         ("brightness (centroid)", f"{soft.centroid_hz:.0f} Hz soft, {loud.centroid_hz:.0f} Hz loud"),
         ("brighter with level", _known(profile.brightness_octaves_per_10_db, "{:+.2f} octaves for 10 dB")),
         ("attack", _quartiles(profile.attack_seconds, 1000, "ms")),
-        ("decay by 60 dB, held", _known(profile.decay_seconds, "{:.1f} s")),
+        ("decay by 60 dB", _known(profile.decay_seconds, "{:.1f} s")),
     ]  # fmt: skip
     if not is_drums:
         facts += [
@@ -97,7 +131,7 @@ def font_sheet(profile: FontProfile) -> FontSheet:
         decay_seconds=_grid(profile, lambda note: note.sound.decay_seconds),
         outlines=[(one.velocity, one.seconds, one.level_db) for one in profile.outlines],
         outline_name=names[profile.pitches.index(middle)],
-        held_seconds=HELD_SECONDS,
+        held_seconds=None if is_drums else HELD_SECONDS,
         headline=[
             profile.kind,
             f"{len(profile.notes)} test notes",
@@ -126,7 +160,7 @@ def _pitches(profile: Profile) -> list[tuple[str, str]]:
     if pitch is None:
         return [] if profile.timbre is None else [("pitch", UNKNOWN)]
     names = [pitch_name(one) for one in (pitch.lowest, pitch.highest, pitch.median)]
-    return [("pitch", f"{names[0]} to {names[1]}, mostly around {names[2]}"), ("register", pitch.register)]
+    return [("pitch", f"{names[0]} to {names[1]}, around {names[2]}: {pitch.register}")]
 
 
 def _timbre(profile: Profile) -> list[tuple[str, str]]:
@@ -147,11 +181,25 @@ def _timbre(profile: Profile) -> list[tuple[str, str]]:
     return lines
 
 
+def _equaliser(suggestion: EqualiserSuggestion) -> list[tuple[str, str]]:
+    bands = [
+        f"{gain_db:+.1f} dB {where}"
+        for gain_db, where in (
+            (suggestion.mid_db, f"at {suggestion.mid_hz:.0f} Hz"),
+            (suggestion.high_db, f"over {suggestion.high_hz / 1000:g} kHz"),
+        )
+        if gain_db
+    ]
+    lines = [f"high-pass {suggestion.high_pass_hz:.0f} Hz"] if suggestion.high_pass_hz else []
+    lines += [", ".join(bands)] if bands else []
+    return [("suggested equaliser", line) for line in lines or ["nothing to do"]]
+
+
 def _quartiles(values: Quartiles | None, times: float, unit: str) -> str:
     if values is None:
         return UNKNOWN
     low, median, high = (_digits(times * value) for value in (values.low, values.median, values.high))
-    return f"{median}{' ' + unit if unit else ''} (half of them {low} to {high})"
+    return f"{median}{' ' + unit if unit else ''} (half: {low} to {high})"
 
 
 def _digits(value: float) -> str:
@@ -171,7 +219,7 @@ def _width(width: float, channels: int) -> str:
     if channels == 1 or width == 0:
         return "mono"
     word = "nearly mono" if width < _NARROW else "wide" if width > _WIDE else "stereo"
-    return f"{word} ({width:.0%} of the energy between the sides)"
+    return f"{word} ({width:.0%} of the energy is difference)"
 
 
 def _column(values: list[float | None] | list[float]) -> np.ndarray:

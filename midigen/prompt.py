@@ -68,7 +68,7 @@ class Prompt:
     key: str | None = None
     metre: str | None = None
     seed: int | None = None
-    temperature: float = 0.95
+    temperature: float = 1.0
     top_p: float = 0.98
     chords: str | None = None
     form: str | None = None
@@ -95,7 +95,7 @@ class Prompt:
             object.__setattr__(self, "metre", _checked_metre(str(self.metre)))
         if self.seed is not None:
             _whole(self.seed, 0, LARGEST_SEED, "seed", "leave it out to have one drawn")
-        _real(self.temperature, 0.0, HOTTEST, "temperature", "0.95 is the usual", above_low=True)
+        _real(self.temperature, 0.0, HOTTEST, "temperature", "1 is the usual", above_low=True)
         _real(self.top_p, 0.0, 1.0, "top-p", "1 draws from everything", above_low=True)
         _real(self.swing, 0.0, 1.0, "swing", "0 is straight, 1 is a triplet feel")
         _real(self.humanise, 0.0, 1.0, "humanise", "0 is exact, 1 is as loose as people play")

@@ -17,6 +17,7 @@ import numpy as np
 from midigen.audio import BLOCK_FRAMES, Signal
 from midigen.errors import BadRequest, OutputError
 
+INAUDIBLE = 1e-5  # -100 dB of full scale
 MOST_BYTES_IN_MEMORY = 192 * 2**20  # nine minutes in stereo at 44,100 frames a second
 
 
@@ -92,12 +93,40 @@ def at_rate(signal: Signal, rate: int) -> Signal:
     return signal if signal.rate == rate else Resampled(signal, rate)
 
 
+class Beginning:
+    """The first ``frames`` of ``signal``, or all where it has no more."""
+
+    def __init__(self, signal: Signal, frames: int) -> None:
+        self._signal = signal
+        self._frames = min(frames, signal.frames)
+
+    @property
+    def rate(self) -> int:
+        return self._signal.rate
+
+    @property
+    def channels(self) -> int:
+        return self._signal.channels
+
+    @property
+    def frames(self) -> int:
+        return self._frames
+
+    def blocks(self, size: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
+        left = self._frames
+        for block in self._signal.blocks(size):
+            if left <= 0:
+                return
+            yield block[:, :left]
+            left -= block.shape[1]
+
+
 class Recorded:
     """A signal that was read once from start to end, to be read again as often as one likes, by many at once.
 
     ``most_bytes`` (else ``MOST_BYTES_IN_MEMORY``) is what is held in memory; what goes beyond lies in a temporary file
     (in the system's place for them, which the variable TMPDIR names) that is gone with this object. Raises
-    :class:`OutputError` where that place is full.
+    :class:`OutputError` where that place is full. ``heard_frames`` is how far samples beyond ``INAUDIBLE`` reach.
     """
 
     def __init__(self, signal: Signal, most_bytes: int | None = None) -> None:
@@ -106,9 +135,11 @@ class Recorded:
         self._held: list[np.ndarray] = []
         self._file: IO[bytes] | None = None
         self._lock = Lock()
-        self._frames = held_bytes = 0
+        self._frames = self.heard_frames = held_bytes = 0
         try:
             for block in in_blocks(signal.blocks(), BLOCK_FRAMES):
+                loud = np.flatnonzero(np.abs(block[:, ::-1]).max(axis=0, initial=0) > INAUDIBLE)[:1]
+                self.heard_frames = self._frames + block.shape[1] - int(loud[0]) if len(loud) else self.heard_frames
                 self._frames += block.shape[1]
                 held_bytes += block.nbytes
                 if held_bytes <= most_bytes:

@@ -55,7 +55,7 @@ class Song:
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write the song's folder: ``song.mid``, ``stems/``, ``mix.wav`` (or of another format), ``mix.toml``,
-        ``song.png`` and ``midigen.json``.
+        ``mix.png``, ``song.png`` and ``midigen.json``.
 
         All of it appears at once, or nothing does. Raises :class:`OutputError` where the folder holds something
         already; ``force`` replaces a song, and never anything else.
@@ -78,6 +78,7 @@ class Song:
                 (folder / "takes").mkdir()
                 for number, take in enumerate(self.takes, 1):
                     (folder / "takes" / f"{number:02d}.mid").write_bytes(take)
+            drawing = beside(mix_picture, self.mix, self.score.title or "mix")
             for stem in self.stems:
                 write_audio(stem.audio, folder / "stems" / f"{stem.name}.wav")
             mix = folder / f"mix.{self.format}"
@@ -88,6 +89,7 @@ class Song:
                 for stem in self.stems
             }
             write_session(replace(self.mix.session, stems=files), folder / NAME, self.score.title)
+            (folder / "mix.png").write_bytes(drawing.result())
             hashes = {
                 path.relative_to(folder).as_posix(): sha256_of(path)
                 for path in sorted(folder.rglob("*"))
@@ -231,6 +233,40 @@ def _picture(score: Score) -> bytes:
 
     buffer = io.BytesIO()
     draw_song(score, buffer)
+    return buffer.getvalue()
+
+
+def mix_picture(mix: Mix, title: str = "mix") -> bytes:
+    """The mix as a PNG: waveform, loudness, spectrum, and the balance of its parts; see
+    :func:`midigen.pictures.draw_mix`. Reads the mix once."""
+    import numpy as np
+
+    from midigen.pictures import MixTrace, StemRow, draw_mix
+    from midigen.spectra import THIRDS_HZ
+    from midigen.tracing import trace_of
+
+    trace, loudness, master = trace_of(mix.signal), mix.loudness, mix.session.master
+    buffer = io.BytesIO()
+    seen = MixTrace(
+        seconds=trace.seconds,
+        column_seconds=trace.envelope.seconds_a_column,
+        lowest=trace.envelope.lowest,
+        highest=trace.envelope.highest,
+        rms=trace.envelope.rms,
+        momentary_lufs=loudness.momentary_lufs,
+        short_term_lufs=loudness.short_term_lufs,
+        integrated_lufs=loudness.integrated_lufs,
+        range_lu=loudness.range_lu,
+        true_peak_dbtp=loudness.true_peak_dbtp,
+        spectrum_hz=np.array(THIRDS_HZ),
+        spectrum_db=trace.spectrum.thirds_db(),
+        # as balance and fader have it; what an equaliser and a compressor take, make-up gain is there to give back
+        stems=[StemRow(a.name, a.kind, a.lufs + a.trim_db + a.gain_db, a.pan, a.heard) for a in mix.applied],
+        target_lufs=master.lufs,
+        ceiling_dbtp=master.ceiling_dbtp,
+        title=title,
+    )
+    draw_mix(seen, buffer)
     return buffer.getvalue()
 
 

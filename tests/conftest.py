@@ -67,6 +67,15 @@ def make_band(bars: int = 4, *, drums: bool = False, guitars: int = 1, seed: int
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stems are kept in a folder of the tests, not in that of whoever runs them."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MIDIGEN_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
 @pytest.fixture
 def band() -> Callable[..., Score]:
     return make_band

@@ -78,11 +78,12 @@ SOUND = [
 ]
 PICTURES = ["pictures"]
 # The hall and the front door stand before everything. Composing a score knows no sound, so it looks to one wing only.
-HALL = ["composition", "record", "song", "composing", "edits"]
+HALL = ["composition", "portraits", "record", "song", "composing", "edits"]
 ABOVE = {
     "composition": GROUND + SYMBOLIC,
+    "portraits": [*GROUND, *SOUND, *PICTURES],  # what was measured, made ready to be drawn
     "record": [*GROUND, "renderers", "__init__"],
-    "song": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "record"],
+    "song": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "portraits", "record"],
     "composing": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "edits": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "__init__": [*GROUND, *HALL],

@@ -214,7 +214,7 @@ def test_mix_never_writes_over_a_stem(midigen: Command, band: Callable[..., Scor
     assert midigen("mix", "band", "-o", "band").complains("is a folder")
     assert midigen("mix", "band", "-o", "mix.xyz").complains("mix.xyz", ".wav", ".mp3")
     assert midigen("mix", "band", "-o", "gone/mix.wav").complains("gone")
-    assert midigen("mix", "band", "--gain", "drums=1").complains("'drums'", "bass, guitar, piano")
+    assert midigen("mix", "band", "--gain", "drums=1").complains("'drums'", "piano, guitar, bass")
     assert midigen("mix", "band.mid").complains("band.mid", "not audio")
     assert Path("band/stems/bass.wav").read_bytes() == before
 
@@ -244,7 +244,7 @@ def test_a_mistake_of_ours_is_said_to_be_one(compose: Command, monkeypatch: pyte
     def stumble(*_: object, **__: object) -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr(midigen.composition, "compose_score", stumble)
+    monkeypatch.setattr(midigen.composition, "compose_takes", stumble)
     ended = compose()
     assert ended.code == 1
     assert ended.err.count("\n") == 1

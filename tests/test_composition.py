@@ -55,6 +55,7 @@ def at_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check(score: Score, prompt: Prompt) -> None:
     """Everything that must hold of any piece."""
+    assert prompt.bars is not None
     assert score.bars == prompt.bars
     (metre,) = score.metres
     name = str(metre)

@@ -102,7 +102,8 @@ class Played:
 
     def split(self, free: dict[tuple[int, int], list[tuple[int, int]]]) -> tuple[list, list]:
         """Notes that begin in ``free`` (by track and channel), and the others."""
-        inside, outside = [], []
+        inside: list[tuple[int, int, int, int | None]] = []
+        outside: list[tuple[int, int, int, int | None]] = []
         for note in self.notes:
             tick = self.tracks[note[0]][note[2]][0]
             hit = any(start <= tick < end for start, end in free.get(note[:2], ()))
@@ -251,11 +252,16 @@ def test_the_pedal_of_the_old_notes_goes_and_that_of_the_others_stays(
         was, now = before.pedal(channel, last), after.pedal(channel, last)
         ends = max((last if row[5] is None else row[5] for row in kept), default=-1)
         for tick in range(last):
-            over = [(start, end) for start, end in ranges if start <= tick < end]
-            if not over:
+            if not any(start <= tick < end for start, end in ranges):
                 assert now[tick] == was[tick] or tick >= ends
-            elif not any(start <= row[2] < end for row in kept for start, end in over):
+            elif len({row[0] for row in map(before.row, before.notes) if row[1] == channel}) == 1:
                 assert now[tick] == 0
+            elif now[tick] != was[tick]:
+                changing = {
+                    t for (t, c), found in free.items() if c == channel and any(a <= tick < b for a, b in found)
+                }
+                for row in kept:
+                    assert row[0] in changing or not row[2] <= tick < (last if row[5] is None else row[5])
 
 
 @given(songs(), st.data())
@@ -327,3 +333,360 @@ def test_whatever_else_changes_is_found(edit: tuple[OpenedSong, tuple[Span, ...]
         return  # no MIDI file any more, which nobody could take for an edit
     with pytest.raises(OutputError, match="not asked for"):
         difference(song, broken, spans)
+
+
+# ---- One thing at a time --------------------------------------------------------------------------------------------
+
+
+def raw(data: bytes, track: int = 0) -> list[tuple[int, str]]:
+    """The events of a track as ticks and hexadecimal digits."""
+    return [(tick, said.hex()) for number, tick, said in events(data) if number == track]
+
+
+def notes_of(data: bytes, part: int = 0) -> tuple[Note, ...]:
+    return open_song(data).score.parts[part].notes
+
+
+# C, C and E, the second C struck while the first sounds; a bend and a volume between.
+OVERLAP = """00 903c40
+             10 e00050   # a bend
+             10 903c41   # C again: two sound
+             10 b00764   # a volume
+             10 803c00   # ends the first
+             10 803c00   # ends the second
+             10 904040
+             10 804000
+          """
+
+
+def test_of_overlapping_notes_each_goes_with_its_own_end() -> None:
+    song = open_song(smf(OVERLAP + END))
+    assert song.score.parts[0].notes == (Note(0, 60, 64, 64), Note(32, 60, 48, 65), Note(96, 64, 16, 64))
+    first = patch(song, spans=[Span(0, 0, 10)])
+    assert raw(first) == [e for e in raw(song.data) if e not in ((0, "903c40"), (64, "803c00"))]
+    second = patch(song, spans=[Span(0, 32, 33)])
+    assert raw(second) == [e for e in raw(song.data) if e not in ((32, "903c41"), (80, "803c00"))]
+    assert notes_of(second) == (Note(0, 60, 64, 64), Note(96, 64, 16, 64))
+
+
+def test_new_notes_lie_between_the_events_of_their_ticks() -> None:
+    song = open_song(smf(OVERLAP + END))
+    data = patch(song, spans=[Span(0, 32, 96, [Note(64, 67, 32, 90), Note(80, 62, 0, 91), Note(64, 64, 32, 92)])])
+    assert raw(data)[3:] == [
+        (64, "803c00"),
+        (64, "90405c"),
+        (64, "90435a"),
+        (80, "903e5b"),  # a note of no length: on, then off
+        (80, "803e00"),
+        (96, "804000"),  # new notes end before the kept E begins
+        (96, "804300"),
+        (96, "904040"),
+        (112, "804000"),
+        (112, "ff2f00"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (Note(50, 60, 10, 9), None),  # all of it under the kept note
+        (Note(50, 60, 30, 9), None),  # most of it
+        (Note(50, 60, 60, 9), Note(80, 60, 30, 9)),  # half of it is left
+        (Note(80, 60, 10, 9), Note(80, 60, 10, 9)),  # it begins where the kept one ends
+        (Note(90, 60, 100, 9), Note(90, 60, 60, 9)),  # it ends where the next one is struck
+        (Note(50, 61, 100, 9), Note(50, 61, 100, 9)),  # another key
+    ],
+)
+def test_no_kept_note_is_shortened(asked: Note, found: Note | None) -> None:
+    kept = (Note(0, 60, 80, 64), Note(150, 60, 10, 64))
+    song = open_song(smf("00 903c40\n50 803c00\n46 903c40\n0a 803c00\n" + END))
+    assert song.score.parts[0].notes == kept
+    data = patch(song, spans=[Span(0, 40, 140, [asked])])
+    assert notes_of(data) == tuple(sorted((*kept, *([found] if found else []))))
+
+
+def test_the_notes_of_other_tracks_on_the_channel_count() -> None:
+    track = "00 903c40\n40 803c00\n10 903c40\n10 803c00\n" + END  # 0..64 and 80..96
+    song = open_song(smf(track, "00 903040\n10 803000\n" + END, track.replace("903c", "903d").replace("803c", "803d")))
+    middle = [Note(64, 60, 16, 9), Note(64, 61, 16, 9)]
+    data = patch(song, spans=[Span(1, 10, 90, middle)])
+    # Of events at one tick those of the first track come first: its C ends before the new one begins, but would begin
+    # before that ends. The last track's C# ends too late.
+    assert notes_of(data, 1) == (Note(0, 48, 16, 64), Note(64, 60, 15, 9), Note(65, 61, 15, 9))
+
+
+def test_a_key_that_is_never_let_go_is_not_struck_again() -> None:
+    song = open_song(smf("00 903c40\n8100 ff2f00"))
+    data = patch(song, spans=[Span(0, 10, 90, [Note(20, 60, 10, 9), Note(20, 61, 10, 9)])])
+    assert notes_of(data) == (Note(0, 60, 128, 64), Note(20, 61, 10, 9))
+
+
+def test_new_notes_of_one_key_follow_each_other() -> None:
+    song = open_song(smf("8100 ff2f00", "00 903040\n10 803000\n" + END))
+    new = [Note(0, 60, 50, 9), Note(20, 60, 10, 8), Note(40, 60, 5, 7), Note(40, 60, 9, 6)]
+    data = patch(song, spans=[Span(0, 0, 96, new)])
+    assert notes_of(data) == (Note(0, 60, 20, 9), Note(20, 60, 10, 8), Note(40, 60, 9, 6))
+
+
+PEDAL = """00 b0407f   # down
+           00 903c40
+           30 803c00   # let go at 48, held by the pedal
+           10 b04000   # up at 64
+           10 b0407f   # down at 80
+           10 903e40   # 96, in what stays
+           30 803e00
+           10 b04000
+        """
+
+
+def pedals(data: bytes) -> list[tuple[int, int]]:
+    return [(tick, int(said[4:], 16)) for tick, said in raw(data) if said.startswith("b040")]
+
+
+def test_the_pedal_is_lifted_in_the_span_and_put_down_after_it() -> None:
+    song = open_song(smf(PEDAL + END))
+    new = [Note(60, 72, 36, 90)]
+    data = patch(song, spans=[Span(0, 60, 96, new)])
+    assert pedals(data) == [(0, 127), (60, 0), (96, 127), (160, 0)]
+    at_96 = [said for tick, said in raw(data) if tick == 96]
+    assert at_96 == ["804800", "b0407f", "903e40"]  # the new note ends before the pedal could hold it
+    # Two spans that touch are one.
+    assert pedals(patch(song, spans=[Span(0, 60, 70, new), Span(0, 70, 96)])) == pedals(data)
+    # What is half down is lifted too, and comes back as it was.
+    half = open_song(smf(PEDAL.replace("b0407f", "b04030") + END))
+    assert pedals(patch(half, spans=[Span(0, 60, 96, new)])) == [(0, 48), (60, 0), (96, 48), (160, 0)]
+    # Where nothing plays later nobody needs it.
+    assert pedals(patch(song, spans=[Span(0, 60, 500, new)])) == [(0, 127), (60, 0)]
+    # Where the file moves it at the very end of the span, that is enough.
+    assert pedals(patch(song, spans=[Span(0, 60, 80, [])])) == [(0, 127), (60, 0), (80, 127), (160, 0)]
+
+
+def test_the_pedal_stays_where_another_part_of_the_channel_sounds() -> None:
+    other = "20 905440\n10 805400\n30 905440\n10 805400\n" + END  # its notes at 32..48 and 96..112
+    song = open_song(smf(PEDAL + END, other))
+    assert pedals(patch(song, spans=[Span(0, 70, 90)])) == [(0, 127), (64, 0), (90, 127), (160, 0)]
+    for untouched in (Span(0, 0, 90), Span(0, 20, 33), Span(0, 50, 60), Span(0, 90, 97)):
+        assert pedals(patch(song, spans=[untouched])) == pedals(song.data)
+    # Where the other part changes too, the pedal is nobody's.
+    both = patch(song, spans=[Span(0, 0, 90), Span(1, 0, 90)])
+    assert pedals(both) == [(90, 127), (160, 0)]
+
+
+def test_other_controllers_bends_and_metas_in_the_span_stay() -> None:
+    song = open_song(smf("00 ff0101 41\n" + OVERLAP + "00 ff0601 42\n" + END))
+    data = patch(song, spans=[Span(0, 0, 200, [Note(5, 50, 5, 5)])])
+    kept = [said for _, said in raw(data)]
+    assert kept == ["ff010141", "903205", "803200", "e00050", "b00764", "ff060142", "ff2f00"]
+
+
+def test_nothing_asked_for_changes_nothing() -> None:
+    odd = header(1, 2) + chunk("00 903c40\n60 3c00") + b"XFIH\0\0\0\1a" + chunk(END + "\n00 00") + b"\0"
+    song = open_song(odd)
+    assert patch(song) == odd
+    assert patch(song, spans=[Span(0, 5, 9)], end_tick=3) == odd
+    assert difference(song, odd).removed == ()
+
+
+def test_a_track_that_does_not_change_keeps_its_bytes() -> None:
+    strange = "00 903c40\n60 903c00  # no running status where there could be\n00 ff01 8001 41\n" + END
+    song = open_song(smf(strange, "00 913c40\n60 3c00\n" + END))
+    data = patch(song, spans=[Span(1, 0, 9, [Note(0, 62, 96, 64)])])
+    assert data == smf(strange, "00 913e40\n60 813e00\n" + END)
+
+
+def test_a_file_in_riff_stays_in_riff() -> None:
+    info = b"LIST\4\0\0\0INFO"
+    song = open_song(riff(smf("00 903c40\n60 3c00\n" + END), info))
+    data = patch(song, spans=[Span(0, 0, 9, [Note(0, 62, 20, 64), Note(30, 62, 20, 64)][:1])])
+    assert data[:4] == b"RIFF"
+    assert int.from_bytes(data[4:8], "little") == len(data) - 8
+    size = int.from_bytes(data[16:20], "little")
+    assert data[20 : 20 + size] == smf("00 903e40\n14 803e00\n" + "4c ff2f00")
+    assert data.endswith(info)
+
+
+def test_ends_of_tracks_move_only_where_they_must() -> None:
+    song = open_song(smf("20 ff2f00", "00 903c40\n60 803c00\n" + END))
+
+    def ends(data: bytes) -> list[int]:
+        return [track.end_tick for track in read_events(data).tracks]
+
+    assert ends(patch(song, spans=[Span(0, 0, 90, [Note(50, 60, 10, 9)])])) == [32, 96]
+    assert ends(patch(song, spans=[Span(0, 100, 900, [Note(500, 60, 10, 9)])])) == [32, 510]
+    assert ends(patch(song, spans=[Span(0, 100, 900, [Note(500, 60, 10, 9)])], end_tick=600)) == [600, 510]
+    assert ends(patch(song, end_tick=96)) == [32, 96]
+    assert ends(patch(song, end_tick=97)) == [97, 96]
+    assert ends(patch(song, added=[Part("x", notes=(Note(0, 60, 9, 9),))])) == [32, 96, 96]
+    assert ends(patch(song, chords=[Text(50, "Am")])) == [50, 96]
+    endless = open_song(smf("00 903c40\n60 803c00"))
+    assert raw(patch(endless, spans=[Span(0, 0, 9)])) == [(96, "ff2f00")]
+
+
+BAND = (
+    "00 ff5103 07a120\n60 ff2f00",
+    "00 c000\n00 903c40\n60 803c00\n" + END,
+    "00 c221\n00 923c40\n60 823c00\n00 b10740  # a volume for nobody on channel 2\n" + END,
+    "00 c910\n00 992440\n60 892400\n" + END,
+)
+NEW_BASS = Part(
+    "Bässe", "bass", 33, notes=(Note(10, 40, 20, 99),), controls=(Control(20, 11, 100),), bends=(Bend(12, -8192),)
+)
+
+
+def test_a_new_part_gets_a_track_and_a_free_channel() -> None:
+    song = open_song(smf(*BAND))
+    data = patch(song, added=[NEW_BASS, replace(NEW_BASS, name="", kind="guitar", bank=128 * 8 + 1)])
+    assert data[: len(song.data)][14:] == song.data[14:]  # after the header only something more
+    assert raw(data, 4) == [
+        (0, meta(3, "Bässe".encode()).hex()),
+        (0, "b30000"),  # channel 4 is the first on which there is nothing at all
+        (0, "b32000"),
+        (0, "c321"),
+        (0, "b30764"),
+        (0, "b30a40"),
+        (10, "932863"),
+        (12, "e30000"),
+        (20, "b30b64"),
+        (30, "832800"),
+        (96, "ff2f00"),
+    ]
+    assert [said for tick, said in raw(data, 5) if not tick] == ["b40008", "b42001", "c421", "b40764", "b40a50"]
+    again = open_song(data)
+    assert (again.parts[3].name, again.parts[3].kind, again.parts[3].channel) == ("Bässe", "bass", 3)
+
+
+def test_what_a_new_part_says_of_volume_and_pan_is_left_to_it() -> None:
+    quiet = replace(NEW_BASS, controls=(Control(0, 7, 50), Control(0, 10, 10)))
+    said = [event for event in raw(patch(open_song(smf(*BAND)), added=[quiet]), 4) if event[1].startswith("b3")]
+    assert said == [(0, "b30000"), (0, "b32000"), (0, "b30732"), (0, "b30a0a")]
+
+
+def test_new_drums_join_the_drum_channel_and_leave_its_kit() -> None:
+    kit = Part("Kit", "drums", 8, is_drum=True, notes=(Note(0, 36, 10, 99), Note(0, 38, 10, 99)))
+    beside = patch(open_song(smf(*BAND)), added=[kit])
+    assert [said for _, said in raw(beside, 4)] == [
+        meta(3, b"Kit").hex(),
+        "992663",
+        "892600",
+        "ff2f00",
+    ]  # the 36 is taken
+    alone = patch(open_song(smf(*BAND[:3])), added=[kit])
+    assert [said for _, said in raw(alone, 3)][:5] == [meta(3, b"Kit").hex(), "c908", "b90764", "b90a40", "992463"]
+
+
+def test_a_new_part_in_a_file_of_type_0_joins_the_one_track() -> None:
+    song = open_song(smf("00 ff0301 41\n00 903c40\n10 803c00\n50 ff2f00", kind=0))
+    data = patch(song, added=[NEW_BASS], chords=[Text(0, "Am")])
+    assert len(read_events(data).tracks) == 1
+    found = raw(data)
+    assert found[0] == (0, "ff030141")
+    assert [event for event in found if event in raw(song.data)] == raw(song.data)
+    assert [part.kind for part in open_song(data).parts] == ["piano", "bass"]
+
+
+def test_no_channel_is_free() -> None:
+    tracks = [f"00 {0x90 | c:02x}3c40\n60 {0x80 | c:02x}3c00\n" + END for c in range(16) if c not in (4, 9)]
+    song = open_song(smf(*tracks))
+    one = patch(song, added=[NEW_BASS])
+    assert {part.channel for part in open_song(one).parts} == set(range(16)) - {9}
+    with pytest.raises(BadRequest, match=r"no MIDI channel is free for 'Bässe'") as refused:
+        patch(song, added=[NEW_BASS, NEW_BASS])
+    assert "\n" not in str(refused.value)
+    patch(song, added=[NEW_BASS], spans=[Span(0, 0, 97)])  # a part that goes leaves its channel
+    full = open_song(one)
+    freed_ = patch(full, added=[NEW_BASS], spans=[Span(2, 0, 200)])
+    assert open_song(freed_).parts[-1].channel == full.parts[2].channel
+
+
+def test_ports_are_kept_apart() -> None:
+    here = [f"00 ff2101 00\n00 {0x90 | c:02x}3c40\n60 {0x80 | c:02x}3c00\n" + END for c in range(16) if c != 9]
+    there = "00 ff2101 01\n00 903c40\n60 803c00\n" + END
+    data = patch(open_song(smf(*here, there)), added=[NEW_BASS])
+    new = open_song(data).parts[-1]
+    assert (new.port, new.channel) == (1, 1)
+    # A key on one port is another than that on the other port.
+    song = open_song(smf(here[0], there))
+    data = patch(song, spans=[Span(1, 0, 50, [Note(20, 60, 10, 9)])])
+    assert notes_of(data, 1) == (Note(20, 60, 10, 9),)
+
+
+def test_a_new_part_sets_its_sound_after_a_reset() -> None:
+    reset = "00 f005 7e7f0901f7\n20 f005 7e7f0901f7  # General MIDI on, again at 32\n" + END
+    song = open_song(smf(reset, "00 ff2f00"))
+    late = replace(NEW_BASS, notes=(Note(40, 40, 9, 9),), controls=(), bends=())
+    assert {tick for tick, said in raw(patch(song, added=[late]), 2) if said[0] in "bc"} == {32}
+    soon = replace(NEW_BASS, notes=(Note(10, 40, 9, 9),), controls=(), bends=())
+    assert {tick for tick, said in raw(patch(song, added=[soon]), 2) if said[0] in "bc"} == {0}
+
+
+def test_texts_go_to_the_first_track_in_the_files_charset() -> None:
+    name = "00 " + meta(3, "Песенка о медведях".encode("cp1251")).hex()
+    song = open_song(smf(name + "\n00 ff0102 416d\n60 ff2f00", "00 903c40\n60 803c00\n" + END))
+    data = patch(song, markers=[Text(48, "Куплет"), Text(0, "東京")], chords=[Text(0, "Am"), Text(48, "F#m7")])
+    assert raw(data)[1:-1] == [
+        (0, "ff0102416d"),  # that chord was there already
+        (0, meta(6, "東京".encode()).hex()),
+        (48, meta(6, "Куплет".encode("cp1251")).hex()),
+        (48, meta(1, b"F#m7").hex()),
+    ]
+    assert raw(data, 1) == raw(song.data, 1)
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: Span(0, 9, 9), "a span from tick 9 to 9"),
+        (lambda: Span(0, -1, 9), "a span from tick -1 to 9"),
+        (lambda: Span(0, 0, 9, [Note(9, 60, 1, 1)]), "a note at tick 9 lies outside its span"),
+        (lambda: patch(open_song(smf(*BAND)), spans=[Span(3, 0, 9)]), "part 3: the song has parts 0 to 2"),
+        (lambda: patch(open_song(smf(*BAND)), spans=[Span(0, 0, 9), Span(0, 8, 20)]), "part 0 overlap at tick 8"),
+    ],
+)
+def test_what_cannot_be_asked_for(ask, words: str) -> None:
+    with pytest.raises(BadRequest, match=words) as refused:
+        ask()
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (smf(*BAND, kind=0), "its header"),
+        (smf(*BAND, division=480), "its header"),
+        (riff(smf(*BAND)), "its header"),
+        (smf(*BAND, END), "1 more tracks for 0 parts"),
+        (smf(*BAND) + b"\0", "what stands between"),
+        (smf(BAND[0].replace("60 ff", "50 ff"), *BAND[1:]), "the end of track 1"),
+        (smf(BAND[0].replace("07a120", "07a121"), *BAND[1:]), "track 1, tick 0: ff 51 03 07 a1 21 is new"),
+        (smf(BAND[0], BAND[1].replace("00 c000", ""), *BAND[2:]), "track 2, tick 0: c0 00 is gone or has moved"),
+        (smf(*BAND[:2], "00 b10740\n" + BAND[2], BAND[3]), "track 3, tick 0: b1 07 40 is new"),
+    ],
+)
+def test_the_check_says_what_is_wrong(broken: bytes, words: str) -> None:
+    song = open_song(smf(*BAND), "song.mid")
+    with pytest.raises(OutputError, match=words) as refused:
+        difference(song, broken, [Span(0, 0, 50)])
+    assert str(refused.value).startswith("song.mid: the edit would have changed what was not asked for (")
+    assert "\n" not in str(refused.value)
+
+
+def test_the_check_knows_the_channels_of_new_parts() -> None:
+    song = open_song(smf(*BAND))
+    good = patch(song, added=[NEW_BASS])
+    difference(song, good, added=[NEW_BASS])
+    with pytest.raises(OutputError, match="1 more tracks for 0 parts"):
+        difference(song, good)
+    with pytest.raises(OutputError, match="is on another part's channel"):
+        difference(song, smf(*BAND, "00 922840\n10 822800\n" + END), added=[NEW_BASS])
+
+
+def test_the_difference_is_told() -> None:
+    song = open_song(smf(OVERLAP + END))
+    spans = [Span(0, 90, 100, [Note(90, 65, 10, 9)])]
+    found = difference(song, patch(song, spans=spans, chords=[Text(0, "F")]), spans, chords=[Text(0, "F")])
+    assert found.removed == ((0, 96, bytes.fromhex("904040")), (0, 112, bytes.fromhex("804000")))
+    assert found.added == (
+        (0, 0, bytes.fromhex("ff010146")),
+        (0, 90, bytes.fromhex("904109")),
+        (0, 100, bytes.fromhex("804100")),
+    )

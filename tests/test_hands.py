@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -36,7 +37,7 @@ class Dull:
         return self.logits.copy()
 
 
-def bar_of(kind: str, hands: list[Hand], seed: int, ending: float = -1.0) -> np.ndarray:
+def bar_of(kind: str, hands: Sequence[Hand], seed: int, ending: float = -1.0) -> np.ndarray:
     """The notes ``(n, 4)`` of one bar that is drawn with ``hands`` from an engine without an opinion."""
     cells: list[list[int]] = []
     item = Drawn(lambda: (PartCell(kind, BAR, V), hands), cells.append)

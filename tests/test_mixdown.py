@@ -76,7 +76,8 @@ def test_what_is_asked_for_goes_before_the_session(song: Path) -> None:
     assert [asked.channels[name].solo for name in ("piano", "bass", "drums")] == [True, True, False]
     assert asked.channels["bass"].gain_db == -3
     assert (asked.master.lufs, plain.master.lufs) == (-16, -14)
-    _, other = open_stems([song], preset="ballad")
+    _, other = open_stems([song], preset=preset("ballad"))
+    assert open_stems([song], preset="ballad")[1] == other
     assert other.reverb == preset("ballad").reverb and not other.buses
     assert (other.stems, other.tempo_qpm) == (plain.stems, 90.0)
 
@@ -111,6 +112,11 @@ def test_stems_of_one_song_in_other_files_and_rates(tmp_path: Path) -> None:
     assert mix_files([tmp_path], preset="dry", rate=44_100).signal.rate == 44_100
 
 
+def empty(song: Path) -> None:
+    (song / NAME).unlink()
+    shutil.rmtree(song / "stems")
+
+
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
@@ -122,7 +128,7 @@ def test_stems_of_one_song_in_other_files_and_rates(tmp_path: Path) -> None:
         (lambda song: (song / "stems" / "bass.wav").write_bytes(b"RIFF"), BadFile, r"\[stems.bass\] .*is not audio"),
         (lambda song: write_session(Session(), song / NAME), BadFile, r"names no stems; give each a section"),
         (lambda song: (song / NAME).write_text("a = 1"), BadFile, "has no key 'a'"),
-        (lambda song: (song / NAME).unlink() or shutil.rmtree(song / "stems"), BadFile, "holds no sound files"),
+        (empty, BadFile, "holds no sound files"),
     ],
 )
 def test_what_is_not_there_is_told_in_one_line(
@@ -158,10 +164,11 @@ def command(midigen: Command, song: Path) -> Command:
 def test_mix_writes_what_it_is_told_to(command: Command) -> None:
     ended = command(
         "mix", "song", "--lufs", "broadcast", "--mute", "drums", "-o", "all.flac", "--bits", 16,
-        "--stems", "parts", "--save", "mine.toml",
+        "--stems", "parts", "--save", "mine.toml", "--picture", "all.png",
     )  # fmt: skip
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines()[0] == "all.flac: piano, bass; -23.0 LUFS, true peak " + ended.out.splitlines()[0][-9:]
+    assert Path("all.png").read_bytes().startswith(b"\x89PNG")
     reading = measure(open_audio("all.flac"))
     assert reading.integrated_lufs == pytest.approx(-23, abs=0.1)
     assert sorted(path.name for path in Path("parts").iterdir()) == ["bass.wav", "piano.wav", "reverb.wav"]
@@ -243,7 +250,14 @@ def test_a_rendered_song_is_mixed_as_asked_and_mixed_again_from_its_folder(
     words = ("--soundfont", "TimGM6mb", "--preset", "rock", "--rate", 48_000, "--format", "flac", "--gain", "bass=-2")
     assert "mix.flac" in midigen("render", "band.mid", *words).out
     folder = Path("band")
-    assert {path.name for path in folder.iterdir()} >= {"song.mid", "stems", "mix.flac", "mix.toml", "midigen.json"}
+    assert {path.name for path in folder.iterdir()} >= {
+        "song.mid",
+        "stems",
+        "mix.flac",
+        "mix.toml",
+        "mix.png",
+        "midigen.json",
+    }
     session = read_session(folder)
     assert session.buses == preset("rock").buses
     assert session.channels["bass"].gain_db == -2

@@ -298,6 +298,19 @@ def test_reverb_is_added_in_its_place_and_rings_to_its_end() -> None:
     np.testing.assert_allclose(mixed, expected, atol=float(1e-5 * trim))
 
 
+def test_a_mix_ends_when_nothing_is_heard_any_more_and_not_before_its_stems() -> None:
+    hit = np.zeros((2, RATE), dtype=np.float32)
+    hit[:, :100] = 0.5
+    stems = [Stem("piano", "piano", Audio(hit, RATE))]
+    session = Session(channels={"piano": Channel(sends=Sends(delay_db=-30))}, delay=DelayReturn(seconds=0.4))
+    mixed, desk = mix(stems, session), blend(stems, session)[0]
+    assert 1.2 * RATE < mixed.signal.frames < desk.frames - RATE
+    gain = 10 ** (mixed.master_gain_db / 20)
+    assert np.abs(read(desk)[:, mixed.signal.frames :]).max() <= 1e-5
+    assert np.abs(mixed.audio.samples[:, -1]).max() > 0.99e-5 * gain
+    assert mix(stems, DRY).signal.frames == RATE
+
+
 @dataclass(frozen=True)
 class _Late(ChannelEqualiser):
     """An equaliser that does nothing, but late."""
@@ -326,6 +339,22 @@ def test_whatever_is_late_is_waited_for(band: list[Stem]) -> None:
         LINEAR, channels={**LINEAR.channels, "guitar": replace(LINEAR.channels["guitar"], equaliser=ChannelEqualiser())}
     )
     np.testing.assert_allclose(summed(band, late), summed(band, prompt), atol=1e-6)
+
+
+def test_an_automatic_equaliser_sets_the_bands_that_are_off(band: list[Stem]) -> None:
+    time = np.arange(3 * RATE) / RATE
+    wave = np.sin(2 * np.pi * 110 * time) + 8 * np.sin(2 * np.pi * 270 * time) + 0.3 * np.sin(2 * np.pi * 1_000 * time)
+    muddy = Stem("guitar", "guitar", Audio(np.tile(0.05 * wave, (2, 1)).astype(np.float32), RATE))
+    auto = only(guitar=Channel(equaliser=ChannelEqualiser(high_db=1.0, auto=True)))
+    _, (applied,), session = blend([muddy], auto)
+    assert applied.channel.equaliser.mid_db == -3.0  # an octave that stands out
+    assert applied.channel.equaliser.high_pass_hz > 20
+    assert applied.channel.equaliser.high_db == 1.0  # the user's own
+    assert session.channels["guitar"].equaliser == auto.channels["guitar"].equaliser  # so it is written down
+    told = only(guitar=applied.channel)
+    np.testing.assert_array_equal(summed([muddy], auto), summed([muddy], told))
+    quiet = Stem("guitar", "guitar", Audio(np.zeros((2, RATE), dtype=np.float32), RATE))
+    assert not summed([quiet], auto).any()
 
 
 # Lengths, rates, blocks

@@ -69,7 +69,7 @@ def test_packing_again_gives_the_same_bytes(run: Path, corpus: Path, tmp_path: P
     for name in ("one", "two", "two"):  # over itself, too
         pack(run, tmp_path / name, corpus, windows=2, threads=1)
     one, two = ({p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in ("one", "two"))
-    assert one == two and set(one) == {"model.safetensors", "config.json", "README.md"}
+    assert one == two and set(one) == {"model.safetensors", "config.json", "README.md", "originality.bin"}
 
 
 def test_keys_are_counted(corpus: Path) -> None:

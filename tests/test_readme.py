@@ -29,7 +29,8 @@ def test_the_readme_has_commands_and_snippets_that_run() -> None:
 def test_the_commands_and_snippets_run_in_their_order(tmp_path: Path) -> None:
     run_fences(FENCES, tmp_path)
     made = {path.name for path in tmp_path.iterdir()}
-    assert {"song-1", "chart", "waltz", "waltz-softer", "another-bass", "without-bass.wav", "duo.wav", "guitar-only"} <= made
+    folders = {"song-1", "chart", "waltz", "waltz-softer", "another-bass", "guitar-only", "bass-profile"}
+    assert folders | {"softer-piano.flac", "without-bass.wav", "duo.mp3"} <= made
     tree = next(fence.body for fence in FENCES if fence.body.startswith("song-1/"))
     told = set(re.findall(r"[\w.-]+\.\w+(?= |$)", tree, re.MULTILINE))
     assert {path.name for path in (tmp_path / "song-1").rglob("*") if path.is_file()} <= told

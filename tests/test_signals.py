@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from midigen.audio import BLOCK_FRAMES, Audio
 from midigen.errors import BadRequest, OutputError
-from midigen.signals import Recorded, Resampled, at_rate, in_blocks
+from midigen.signals import Beginning, Recorded, Resampled, at_rate, in_blocks
 
 RATE = 44_100
 
@@ -109,3 +109,20 @@ def test_silence_stays_silence_and_the_same_rate_the_same_sound() -> None:
     silence = Audio(np.zeros((2, 5_000), dtype=np.float32), RATE)
     assert not read(at_rate(silence, 48_000)).any()
     assert at_rate(silence, RATE) is silence
+
+
+def test_the_beginning_of_a_sound() -> None:
+    sound = noise(1_000)
+    for frames in (0, 1, 999, 1_000, 2_000):
+        beginning = Beginning(sound, frames)
+        assert beginning.frames == min(frames, 1_000)
+        for size in (7, 1_000):
+            np.testing.assert_array_equal(read(beginning, size), sound.samples[:, :frames])
+
+
+def test_a_recording_knows_how_far_it_is_heard() -> None:
+    samples = np.zeros((2, BLOCK_FRAMES + 500), dtype=np.float32)
+    assert Recorded(Audio(samples, RATE)).heard_frames == 0
+    for frame in (0, 7, BLOCK_FRAMES - 1, BLOCK_FRAMES, BLOCK_FRAMES + 499):
+        samples[1, frame] = -1e-4
+        assert Recorded(Audio(samples.copy(), RATE)).heard_frames == frame + 1

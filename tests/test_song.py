@@ -13,11 +13,12 @@ from conftest import needs_fluidsynth
 
 import midigen
 from midigen.audio import read_audio
+from midigen.composing import compose, compose_again
 from midigen.errors import BadFile, BadRequest, MissingTool, OutputError
 from midigen.folders import RECORD, free_name, new_folder
 from midigen.midi import read_midi, write_midi
 from midigen.score import Note, Part, Score
-from midigen.song import Song, compose, compose_again, mix_files, render_midi
+from midigen.song import Song, mix_files, render_midi
 
 FONT = "TimGM6mb"  # comes with the Python packages
 
@@ -35,7 +36,7 @@ def made(tiny_model: Path) -> Song:
 def test_a_song_is_one_folder(made: Song, tmp_path: Path) -> None:
     folder = made.save(tmp_path / "deep" / "song")
     assert contents(folder).keys() == {
-        "song.mid", "song.png", "mix.wav", "mix.toml", "stems/piano.wav", "stems/bass.wav", RECORD
+        "song.mid", "song.png", "mix.wav", "mix.toml", "mix.png", "stems/piano.wav", "stems/bass.wav", RECORD
     }  # fmt: skip
     assert [p.name for p in folder.parent.iterdir()] == ["song"]
     score = read_midi(folder / "song.mid")

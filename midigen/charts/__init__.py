@@ -2,12 +2,12 @@
 
 A chart is written in bars divided by ``|`` or by lines. In a bar stand chords (:mod:`midigen.charts.symbols`), which
 share it in beats, the first ones taking what is left over; ``/``, ``.`` or ``-`` hold a chord for as long as a chord in
-its place would have, so ``C / / G`` is three beats and one. ``%`` is the bar before again, ``%%`` or ``//`` alone in a
-bar the two before; ``|: ... :| x3`` repeats, ``|1. ... :|2.`` are endings, ``x3`` at the end of a bar or a line plays
-that again. ``[Verse]`` names what follows, and a name alone that was there before plays it again; ``N.C.`` is no chord;
-what follows ``#`` is a remark. Without bar lines each line is a bar, but in a single line without marks of beats, or in
-lines of more than two chords each, every chord is. ChordPro and chords above lyrics are read as well
-(:mod:`midigen.charts.sheets`).
+its place would have, so ``C / / G`` is three beats and one, and a bar left empty is held. ``%`` is the bar before
+again, ``%%`` or ``//`` alone in a bar the two before; ``|: ... :| x3`` repeats, ``|1. ... :|2.`` are endings, ``x3`` at
+the end of a bar or a line plays that again. ``[Verse]`` names what follows, and a name alone that was there before
+plays it again; ``N.C.`` is no chord; what follows ``#`` is a remark. Without bar lines each line is a bar, but in a
+single line without marks of beats, or in lines of more than two chords each, every chord is. ChordPro and chords above
+lyrics are read as well (:mod:`midigen.charts.sheets`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from midigen.grid import METRES, bar_positions
 from midigen.score import parse_key
 
 __all__ = [
-    "Bar", "Chart", "Placed", "Symbol", "beats_of", "chart_text", "nearest_quality", "no_chord", "parse_chart",
-    "parse_symbol", "read_chart",
+    "Bar", "Chart", "Placed", "Symbol", "beats_of", "chart_of", "chart_text", "nearest_quality", "no_chord",
+    "parse_chart", "parse_symbol", "read_chart", "without_repeats",
 ]  # fmt: skip
 
 BARS_A_LINE = 4
@@ -58,6 +58,11 @@ class Chart:
     def __len__(self) -> int:
         return len(self.bars)
 
+    @property
+    def in_order(self) -> list[Symbol]:
+        """Every symbol that is written, bar by bar."""
+        return [placed.symbol for bar in self.bars for placed in bar]
+
     def chords(self, bars: int, metre: str | Sequence[str]) -> list[Chord]:
         """The chords of ``bars`` bars on the grid of twelve positions a quarter, from the start again where the chart
         is shorter; every bar begins with one, as those of :func:`midigen.analysis.estimate_chords` do.
@@ -65,12 +70,10 @@ class Chart:
         ``metre`` is one of :data:`midigen.grid.METRES`, or one for each bar. Chords stand on beats. Raises
         :class:`BadRequest` for a bar with more chords than beats.
         """
-        chords: list[Chord] = []
-        for bar, position, symbol in self._places(bars, metre):
-            chord = Chord(bar, position, symbol.root, symbol.quality, symbol.bass)
-            if position == 0 or replace(chord, position=chords[-1].position) != chords[-1]:
-                chords.append(chord)
-        return chords
+        return without_repeats(
+            Chord(bar, position, symbol.root, symbol.quality, symbol.bass)
+            for bar, position, symbol in self._places(bars, metre)
+        )
 
     def symbols(self, bars: int, metre: str | Sequence[str]) -> list[tuple[int, int, str]]:
         """Bar, position and the symbol as written: the places of :meth:`chords`, and those where only what the model
@@ -93,8 +96,7 @@ class Chart:
 
     def _position(self, placed: Placed, bar: Bar, beats: Sequence[int], metre: str, number: int) -> int:
         if placed.parts <= len(beats):
-            size, over = divmod(len(beats), placed.parts)
-            return beats[placed.part * size + min(placed.part, over)]
+            return beats[_beat(placed.part, placed.parts, len(beats))]
         position, rest = divmod(placed.part * bar_positions(metre), placed.parts)
         if rest or position not in beats:
             raise BadRequest(
@@ -134,6 +136,45 @@ class Chart:
                 bars = [bar_text(bar) for bar in self.bars[begin : min(begin + BARS_A_LINE, last)]]
                 lines.append(f"| {' | '.join(bars)} |")
         return "\n".join(lines)
+
+
+def without_repeats(chords: Iterable[Chord]) -> list[Chord]:
+    """``chords`` without those that only say again, inside a bar, what holds already."""
+    kept: list[Chord] = []
+    for chord in chords:
+        if not kept or replace(chord, position=kept[-1].position) != kept[-1]:
+            kept.append(chord)
+    return kept
+
+
+def chart_of(chords: Sequence[Chord], beats: Sequence[Sequence[int]], names: Sequence[str] | None = None) -> Chart:
+    """The chart that says ``chords``: as :meth:`Chart.chords` gives them, one at the start of every bar.
+
+    ``beats`` are the positions of each bar's beats, on which all of them stand; ``names`` of the twelve notes from C
+    spell them (as in C major where there are none).
+    """
+    names = names or note_names(0, "major")
+    bars: list[Bar] = []
+    rest = without_repeats(chords)
+    for number, positions in enumerate(beats):
+        count = next((n for n, chord in enumerate(rest) if chord.bar != number), len(rest))
+        here, rest = rest[:count], rest[count:]
+        places = [list(positions).index(chord.position) for chord in here]
+        shared = places == [_beat(part, len(places), len(positions)) for part in range(len(places))]
+        parts, places = (len(places), list(range(len(places)))) if shared else (len(positions), places)
+        bars.append(
+            tuple(
+                Placed(parse_symbol(chord.spelled(names)), place, parts)
+                for chord, place in zip(here, places, strict=True)
+            )
+        )
+    return Chart(tuple(bars))
+
+
+def _beat(part: int, parts: int, beats: int) -> int:
+    """The beat on which a part of a bar begins, where there are no more parts than beats: the first ones take more."""
+    size, over = divmod(beats, parts)
+    return part * size + min(part, over)
 
 
 def _shares(bar: Bar) -> list[float]:

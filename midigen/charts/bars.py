@@ -18,7 +18,7 @@ BAR_AGAIN, TWO_BARS_AGAIN = ("%", "٪", "𝄎"), ("%%", "//")
 SLASHES = re.compile(r"/+")
 _WITH_SLASHES = re.compile(r"(.*[^/])(/{2,})")
 TIMES = re.compile(r"\(?(?:[x×](\d+)|(\d+)[x×])\)?", re.IGNORECASE)
-ENDING = re.compile(r"\[?(\d(?:[,-]\d)*)[.:]?")
+ENDING = re.compile(r"\[?(\d\.?(?:[,-]\d\.?)*):?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ class Player:
     _section: tuple[str, int] | None = None
     _sections: dict[str, list[tuple[Bar, str | None]]] = field(default_factory=dict)
     _repeat_from: int = 0
+    _is_open: bool = False  # a repeat was begun by |:
     _body: list[tuple[Bar, str | None]] = field(default_factory=list)
     _ending_from: int | None = None
     _endings: int = 0
@@ -108,7 +109,8 @@ class Player:
                 if self._words:
                     self._close_bar()
                 elif before and before.kind == "bar" and before.text == token.text == "|":
-                    self.fail(token.at, "an empty bar: write % for the bar before again, or . to hold its chord")
+                    self._words.append(Token("word", HOLDS[0], token.at))  # a bar left empty: the chord goes on
+                    self._close_bar()
                 if token.text[0] == ":":
                     count = TIMES.fullmatch(following.text) if following else None
                     if count:
@@ -116,6 +118,7 @@ class Player:
                     self._end_repeat(token.at, self._count(count, token.at) if count else 2)
                 if len(token.text) > 1 and token.text[-1] == ":":
                     self._leave_repeat()
+                    self._is_open = True
             elif token.kind in ("label", "recall", "end"):
                 self._turn(token)
             elif before and before.kind == "bar" and ENDING.fullmatch(token.text):
@@ -218,7 +221,7 @@ class Player:
         if self._words and following and following.kind == "bar":
             self._close_bar()
             begin = len(self.played) - 1
-        elif following and following.kind != "bar":
+        elif following and (following.kind != "bar" or not self._words):
             self.fail(token.at, f"{token.text!r}: how often stands after a repeat :|, or at the end of a bar or line")
         elif self._words:
             self._close_bar()
@@ -235,7 +238,7 @@ class Player:
         if not repeated:
             self.fail(at, "there is nothing to repeat before :|")
         self._extend(repeated, count - 1, at)
-        self._repeat_from = len(self.played)
+        self._repeat_from, self._is_open = len(self.played), False
 
     def _begin_ending(self, token: Token) -> None:
         numbers = [int(number) for number in re.findall(r"\d", token.text)]
@@ -256,14 +259,14 @@ class Player:
         if self._awaits_ending and self._endings == 1:
             self._extend(self._body)
         self._awaits_ending, self._ending_from, self._body = False, None, []
-        self._repeat_from = len(self.played)
+        self._repeat_from, self._is_open = len(self.played), False
 
     # Sections
 
     def _turn(self, token: Token) -> None:
         if self._words:
             self._close_bar()
-        if self._awaits_ending:
+        if not self._is_open or self._awaits_ending:  # :| alone goes back to where the section began
             self._leave_repeat()
         self._leave_section()
         if token.kind in ("label", "end"):
@@ -273,6 +276,7 @@ class Player:
             if token.text.casefold() not in self._sections:
                 self.fail(token.at, f"{token.text!r} is to be played again, but no such section came before")
             self._leave_section()
+            self._label = ""
 
     def _leave_section(self) -> None:
         """The section ends here. One of a name that was there before and without bars of its own is played again."""
@@ -280,7 +284,7 @@ class Player:
             name, first = self._section
             self._sections.setdefault(name.casefold(), self.played[first:])
         self._section = None
-        if self._label is not None:
+        if self._label:
             known = self._sections.get(self._label.casefold(), [])
             self._extend([(bar, self._label if number == 0 else None) for number, (bar, _) in enumerate(known)])
         self._label = None

@@ -17,9 +17,7 @@ LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 SILENCE = ("n.c.", "n.c", "nc", "n/c")  # no chord, in lower case
 
 # One character for one character, so that what is told of a place holds for what was written.
-_PLAIN = str.maketrans(
-    {"♯": "#", "♭": "b", "−": "-", "–": "-", "∆": "Δ", "△": "Δ", "º": "°", "Ø": "ø", "⌀": "ø", "∅": "ø"}
-)
+_PLAIN = str.maketrans("♯♭−–∆△ºØ⌀∅⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "#b--ΔΔ°øøø°123456789+-")
 # "bb" before the number of an alteration is a flat note with a flat something: Bbb5 is B flat with a flat fifth.
 _NOTE = re.compile(r"([A-G])(##|𝄪|bb(?!5|6|9|11|13)|𝄫|#|b|)")
 _SHIFT = {"": 0, "#": 1, "b": -1, "##": 2, "𝄪": 2, "bb": -2, "𝄫": -2}

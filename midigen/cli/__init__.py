@@ -27,10 +27,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "chords": ("midigen.cli.chords", "tell the chords, key and form of a song"),
     "render": ("midigen.cli.render", "render any MIDI file to stems and a mix"),
     "mix": ("midigen.cli.mix", "mix stems again, without rendering"),
+    "meter": ("midigen.cli.meter", "measure the loudness and the peaks of sound files"),
+    "profile": ("midigen.cli.profile", "describe the sound of an instrument, from a stem or a SoundFont"),
     "prepare": ("midigen.cli.prepare", "read a corpus of MIDI files for training"),
     "train": ("midigen.cli.train", "train a model on a prepared corpus"),
     "pack": ("midigen.cli.pack", "make a trained model one that composes"),
-    "soundfonts": ("midigen.cli.soundfonts", "list the SoundFonts found, and where they are looked for"),
+    "soundfonts": ("midigen.cli.soundfonts", "list SoundFonts and their sounds, and listen to them"),
 }
 
 

@@ -59,6 +59,13 @@ def run(args: argparse.Namespace) -> int:
         write_audio(mixed.signal, target, bits, loudness=mixed.loudness)
     heard = [strip.name for strip in mixed.applied if strip.heard]
     print(f"{target}: {', '.join(heard)}; {levels(mixed)}")
+    if args.picture is not None:
+        from midigen.song import mix_picture
+
+        picture = Path(args.picture)
+        with writing(picture):
+            picture.write_bytes(mix_picture(mixed, target.name))
+        print(picture)
     if args.stems_folder is not None:
         with writing(Path(args.stems_folder)):
             paths = export_stems(stems, session, args.stems_folder, bits=args.bits or 32, rate=rate)

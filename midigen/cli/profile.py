@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -83,11 +84,11 @@ def _opened(source: str, args: argparse.Namespace) -> list[Callable[[], Iterator
     if _is_font(path):
         font = choose_soundfont(source)
         parts = [args.part] if args.part is not None else list(INSTRUMENTS)
-        return [lambda part=part: _of_font(font, part, args.preset, sure=args.part is not None) for part in parts]
+        return [partial(_of_font, font, part, args.preset, sure=args.part is not None) for part in parts]
     if args.preset is not None:
         raise BadRequest(f"--preset {args.preset} for {source}: a sound file has none; leave it out")
     stems, _ = open_stems([source])
-    return [lambda stem=stem: _of_stem(stem, args.part or stem.kind) for stem in stems]
+    return [partial(_of_stem, stem, args.part or stem.kind) for stem in stems]
 
 
 def _is_font(path: Path) -> bool:

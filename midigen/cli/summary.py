@@ -29,7 +29,7 @@ def tell(song: Song, folder: Path) -> None:
     print(f"  notes     {', '.join(notes)}")
     print(f"  {'mix.' + song.format:<9} {levels(song.mix)}")
     print(f"  stems/    {', '.join(f'{stem.name}.wav' for stem in song.stems)}")
-    print("  song.mid  song.png  mix.toml  midigen.json")
+    print("  mix.png  mix.toml  song.mid  song.png  midigen.json")
 
 
 def levels(mix: Mix) -> str:

@@ -52,7 +52,7 @@ class Leaning:
 
     chart: float = 2.5
     missing: float = 2.0
-    harmony: float = 0.5
+    harmony: float = 0.25
     same: Repeats = SAME
     varied: Repeats = VARIED
 
@@ -150,7 +150,7 @@ class Writer:
             if target is None:
                 return None if self.table.cells[FORM][bar] is None else self.table.cell(FORM, bar).tolist()
             cell = FormCell(bar - layout.first, present, self.table.vocabulary)
-            token = cell.nearest(bar - target[0], target[1])
+            token = cell.nearest(bar - target[0] if target[0] >= 0 else 0, target[1])
             self.table.cells[FORM][bar] = np.array([token], dtype=np.uint16)
             return [token]
         if row == HARMONY and (HARMONY, bar) in self._theirs:
@@ -271,7 +271,7 @@ class Writer:
         """The bar that ``bar`` follows, as the musician or its form cell has it, and whether it is to be the same."""
         target = self.table.follows[bar]
         if target is not None:
-            return target
+            return target if target[0] >= 0 else None
         distance, same = read_form(int(self.table.cell(FORM, bar)[0]), self.table.vocabulary)
         return (bar - distance, same) if distance and bar >= distance else None
 

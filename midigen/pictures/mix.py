@@ -41,15 +41,14 @@ GAP, FOOT, ROW, TALLEST_ROW = 74, 58, 26, 52
 SPECTRUM_WIDTH, PAN_WIDTH, NAMES, VALUES = 850, 150, 150, 64
 LOUDNESS_FLOOR_LUFS = -45.0
 SPECTRUM_DEPTH_DB = 70.0
-LEAST_LUFS = -60.0  # the left end of a part's bar
 MOST_POINTS = 3_000  # of a curve: twice as many as there are dots
 WAVE_LIGHT, WAVE_DARK, CURVE, PALE, TARGET = "#9db7d8", "#3b6fb6", "#23262b", "#aeb4bd", "#c0392b"
 
 
 @dataclass(frozen=True)
 class StemRow:
-    """One part of the mix: ``lufs``, its loudness as it goes into the mix (``-inf`` for silence), ``pan`` from -1 (left)
-    to 1 (right), and whether it is ``heard``. ``kind`` is a row of the instrument table or "other"."""
+    """One part of the mix: ``lufs``, its loudness as it goes into the mix (``-inf`` for silence), ``pan`` from -1
+    (left) to 1 (right), and whether it is ``heard``. ``kind`` is a row of the instrument table or "other"."""
 
     name: str
     kind: str
@@ -100,7 +99,9 @@ class MixTrace:
                 f"{len(self.spectrum_db)} levels at {len(self.spectrum_hz)} frequencies: give as many of both"
             )
         if not (self.seconds >= 0 and self.column_seconds > 0):
-            raise BadRequest(f"a mix of {self.seconds} s in columns of {self.column_seconds} s: give 0 or more, above 0")
+            raise BadRequest(
+                f"a mix of {self.seconds} s in columns of {self.column_seconds} s: give 0 or more, above 0"
+            )
 
 
 def draw_mix(trace: MixTrace, target: str | Path | IO[bytes]) -> None:
@@ -143,7 +144,9 @@ def _draw_wave(axes: Axes, trace: MixTrace) -> None:
         axes.stairs(trace.rms, edges, baseline=-trace.rms, fill=True, color=WAVE_DARK, linewidth=0)
     if trace.ceiling_dbtp is not None:
         ceiling = 10 ** (trace.ceiling_dbtp / 20)
-        axes.hlines([ceiling, -ceiling], 0, max(trace.seconds, 0.1), colors=TARGET, linewidths=0.9, linestyles=(0, (4, 3)))
+        axes.hlines(
+            [ceiling, -ceiling], 0, max(trace.seconds, 0.1), colors=TARGET, linewidths=0.9, linestyles=(0, (4, 3))
+        )
     levels = (0, -6, -12)
     heights = [10 ** (level / 20) for level in levels]
     axes.set_ylim(-reach, reach)
@@ -156,11 +159,16 @@ def _draw_wave(axes: Axes, trace: MixTrace) -> None:
 
 
 def _draw_loudness(axes: Axes, trace: MixTrace) -> None:
-    known = [value for value in (trace.integrated_lufs, trace.target_lufs) if value is not None and math.isfinite(value)]
+    known = [
+        value for value in (trace.integrated_lufs, trace.target_lufs) if value is not None and math.isfinite(value)
+    ]
     heard = np.concatenate([trace.momentary_lufs, trace.short_term_lufs])
     heard = heard[np.isfinite(heard)]
     top = max([float(heard.max(initial=-30.0)), *known]) + 3
-    floor = min([LOUDNESS_FLOOR_LUFS, *(value - 6 for value in known)]) if known else LOUDNESS_FLOOR_LUFS
+    # Down to the quiet passages, not to the silence at the end.
+    quiet = trace.short_term_lufs[np.isfinite(trace.short_term_lufs)]
+    deep = float(np.percentile(quiet, 5)) - 8 if len(quiet) else LOUDNESS_FLOOR_LUFS
+    floor = min([max(deep, LOUDNESS_FLOOR_LUFS), *(value - 12 for value in known), top - 20])
     curves = (
         (trace.momentary_lufs, MOMENTARY_HOP_SECONDS, MOMENTARY_SECONDS, "momentary (400 ms)", PALE, 0.8),
         (trace.short_term_lufs, SHORT_TERM_HOP_SECONDS, SHORT_TERM_SECONDS, "short-term (3 s)", WAVE_DARK, 2.0),
@@ -174,14 +182,13 @@ def _draw_loudness(axes: Axes, trace: MixTrace) -> None:
         times = np.minimum(np.arange(len(kept)) * step * hop + length / 2, trace.seconds)
         axes.plot(times, kept, color=colour, linewidth=width, label=name, solid_joinstyle="round")
     end = max(trace.seconds, 0.1)
-    lines = (
-        (trace.integrated_lufs, "integrated", INK, "solid"),
-        (trace.target_lufs, "target", TARGET, (0, (4, 3))),
-    )
-    for value, name, colour, style in lines:
+    for value, name, colour, dashes in (
+        (trace.integrated_lufs, "integrated", INK, (1, 0)),
+        (trace.target_lufs, "target", TARGET, (4, 3)),
+    ):
         if value is not None and math.isfinite(value):
             label = f"{name} {decibels_said(value, 'LUFS')}"
-            axes.hlines([value], 0, end, colors=colour, linewidths=1.2, linestyles=style, label=label)
+            axes.plot([0, end], [value, value], color=colour, linewidth=1.2, dashes=dashes, label=label)
     axes.set_ylim(floor, top)
     axes.set_ylabel("LUFS", fontsize=8, color=GREY, labelpad=2)
     axes.legend(
@@ -218,8 +225,8 @@ def _draw_stems(sheet: Sheet, trace: MixTrace, place: float, height: float) -> N
     sheet.words(left, place - 14, "Balance: loudness of the parts", fontsize=9.5, fontweight="bold")
     known = [row.lufs for row in rows if math.isfinite(row.lufs)]
     top = 5 * math.ceil((max(known, default=-20.0) + 1) / 5)
-    low = min(top - 30, 5 * math.floor((min(known, default=0.0) - 3) / 5))
-    low = max(low, LEAST_LUFS, top - 60) if top > LEAST_LUFS + 10 else top - 30
+    lowest = 5.0 * math.floor((min(known, default=0.0) - 3) / 5)
+    low = max(min(top - 30.0, lowest), top - 60.0)
     for number, row in enumerate(rows):
         middle = number + 0.5
         colour = colour_of(row.kind, number) if row.heard else FAINT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,16 +26,17 @@ from midigen.pictures.page import (
     frequency_axis,
     mixed,
     new_page,
+    shortened,
     time_axis,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ROW_HEIGHT, GAP, FOOT = 240, 84, 58  # dots
+ROW_HEIGHT, LEVEL_HEIGHT, GAP, FOOT = 250, 156, 84, 54  # dots
 THREE = (WIDTH - LEFT - RIGHT - 2 * 78) / 3  # the width of one of three charts side by side
 TWO_THIRDS = 2 * THREE + 78
-FACTS_WIDTH, FACT_ROW = 190, 23
+FACTS_WIDTH, FACT_ROW, LONGEST_FACT = 168, 22, 44
 LEVEL_DEPTH_DB, SPECTRUM_DEPTH_DB = 60.0, 80.0
 MOST_POINTS = 3_000
 NOTE_NAMES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
@@ -87,7 +89,7 @@ class FontSheet:
 
     ``loudness_lufs``, ``centroid_hz``, ``attack_seconds`` and ``decay_seconds`` are ``(pitches, velocities)``, NaN
     where it is not known; ``pitch_names`` say what the pitches are. ``outlines`` are, of one pitch, each velocity with
-    times in seconds and levels in dB; ``held_seconds`` is when notes are let go.
+    times in seconds and levels in dB; ``held_seconds`` is when notes are let go, ``None`` for drums.
     """
 
     title: str
@@ -101,7 +103,7 @@ class FontSheet:
     decay_seconds: np.ndarray
     outlines: Sequence[tuple[int, np.ndarray, np.ndarray]]
     outline_name: str
-    held_seconds: float
+    held_seconds: float | None
     headline: Sequence[str] = ()
     facts: Facts = ()
 
@@ -122,17 +124,19 @@ def draw_profile(sheet: StemSheet, target: str | Path | IO[bytes]) -> None:
     matplotlib.
     """
     colour = colour_of(sheet.kind)
-    with new_page(WIDTH, HEAD + 3 * ROW_HEIGHT + 2 * GAP + FOOT - 60, target) as figure:
-        page = Sheet(figure, HEAD + 3 * ROW_HEIGHT + 2 * GAP + FOOT - 60, sheet.title, sheet.headline)
+    middle = max(ROW_HEIGHT, FACT_ROW * len(sheet.facts))
+    height = HEAD + 24 + LEVEL_HEIGHT + middle + ROW_HEIGHT + 2 * GAP + FOOT
+    with new_page(WIDTH, height, target) as figure:
+        page = Sheet(figure, height, sheet.title, sheet.headline)
         place = HEAD + 24
         wide = WIDTH - LEFT - RIGHT
         title = "Level, and where notes begin"
-        _draw_level(page.chart(LEFT, place, wide, ROW_HEIGHT - 84, title), sheet, colour)
-        place += ROW_HEIGHT - 84 + GAP
+        _draw_level(page.chart(LEFT, place, wide, LEVEL_HEIGHT, title), sheet, colour)
+        place += LEVEL_HEIGHT + GAP
         title = "Average spectrum, thirds of an octave"
-        _draw_spectrum(page.chart(LEFT, place, TWO_THIRDS, ROW_HEIGHT, title), sheet, colour)
+        _draw_spectrum(page.chart(LEFT, place, TWO_THIRDS, middle, title), sheet, colour)
         _write_facts(page, LEFT + TWO_THIRDS + 78, place, sheet.facts)
-        place += ROW_HEIGHT + GAP
+        place += middle + GAP
         lefts = [LEFT + number * (THREE + 78) for number in range(3)]
         _draw_brightness(page.chart(lefts[0], place, THREE, ROW_HEIGHT, "Brightness over level"), sheet, colour)
         _draw_pitches(page.chart(lefts[1], place, THREE, ROW_HEIGHT, "Pitches"), sheet, colour)
@@ -145,7 +149,8 @@ def draw_font_profile(sheet: FontSheet, target: str | Path | IO[bytes]) -> None:
     Loudness and brightness over velocity, a line a pitch; the level of one pitch over time, a line a velocity; attack
     and decay over the pitches; the numbers. The same sheet gives the same bytes with the same matplotlib.
     """
-    height = HEAD + 2 * ROW_HEIGHT + GAP + FOOT + 24
+    below = max(ROW_HEIGHT, FACT_ROW * len(sheet.facts))
+    height = HEAD + 24 + ROW_HEIGHT + GAP + below + FOOT
     with new_page(WIDTH, height, target) as figure:
         page = Sheet(figure, height, sheet.title, sheet.headline)
         lefts = [LEFT + number * (THREE + 78) for number in range(3)]
@@ -162,7 +167,7 @@ def draw_font_profile(sheet: FontSheet, target: str | Path | IO[bytes]) -> None:
         place += ROW_HEIGHT + GAP
         axes = page.chart(lefts[0], place, THREE, ROW_HEIGHT, "Attack over pitch, a dot a velocity")
         _draw_over_pitches(axes, sheet, 1000 * sheet.attack_seconds, strengths, "milliseconds")
-        title = "Decay by 60 dB over pitch, while held"
+        title = f"Decay by 60 dB over pitch{', while held' if sheet.held_seconds is not None else ''}"
         axes = page.chart(lefts[1], place, THREE, ROW_HEIGHT, title)
         _draw_over_pitches(axes, sheet, sheet.decay_seconds, strengths, "seconds")
         _write_facts(page, lefts[2], place, sheet.facts)
@@ -180,7 +185,7 @@ def _draw_level(axes: Axes, sheet: StemSheet, colour: str) -> None:
         axes.fill_between(times, floor, kept, color=colour, alpha=0.75, linewidth=0)
     axes.vlines(sheet.onsets, top - 3, top, colors=INK, linewidths=0.6)
     axes.set_ylim(floor, top)
-    axes.set_ylabel("dBFS", fontsize=8, color=GREY, labelpad=2)
+    axes.set_ylabel("dBFS", fontsize=8, color=GREY, labelpad=5)
     time_axis(axes, sheet.seconds)
 
 
@@ -199,19 +204,19 @@ def _draw_spectrum(axes: Axes, sheet: StemSheet, colour: str) -> None:
                       label=f"usual for {sheet.kind}")  # fmt: skip
         if sheet.equaliser_db is not None and np.abs(sheet.equaliser_db).max() > 0.05:
             shaped = finite(levels + sheet.equaliser_db, floor)
-            axes.plot(sheet.spectrum_hz, shaped, color="#c0392b", linewidth=1.1, label="with the suggested equaliser")
+            axes.plot(sheet.spectrum_hz, shaped, color=INK, linewidth=1.1, label="with the suggested equaliser")
         axes.legend(
             loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, frameon=False, fontsize=8.5, labelcolor=INK,
             borderaxespad=0.1, handlelength=1.8, columnspacing=1.6,
         )  # fmt: skip
     axes.set_ylim(floor, top)
-    axes.set_ylabel("dB", fontsize=8, color=GREY, labelpad=2)
+    axes.set_ylabel("dB", fontsize=8, color=GREY, labelpad=5)
     frequency_axis(axes)
 
 
 def _draw_brightness(axes: Axes, sheet: StemSheet, colour: str) -> None:
-    axes.set_ylabel("spectral centroid, Hz", fontsize=8, color=GREY, labelpad=2)
-    axes.set_xlabel("level of the note, dBFS", fontsize=8, color=GREY, labelpad=2)
+    axes.set_ylabel("spectral centroid, Hz", fontsize=8, color=GREY, labelpad=5)
+    axes.set_xlabel("level of the note, dBFS", fontsize=8, color=GREY, labelpad=5)
     if not len(sheet.note_level_db):
         _say(axes, "no notes")
         return
@@ -234,18 +239,18 @@ def _draw_pitches(axes: Axes, sheet: StemSheet, colour: str) -> None:
     ticks = [pitch for pitch in range(low, high + 1) if pitch % 12 == 0 or not octaves]
     axes.set_xticks(ticks, [pitch_name(pitch) for pitch in ticks])
     axes.set_xlim(low - 0.5, high + 0.5)
-    axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.set_ylabel("notes", fontsize=8, color=GREY, labelpad=2)
+    axes.set_yticks(np.unique(np.rint(np.linspace(0, counts.max(), 5)).astype(int)))
+    axes.set_ylabel("notes", fontsize=8, color=GREY, labelpad=5)
 
 
 def _draw_shapes(axes: Axes, sheet: StemSheet, colour: str) -> None:
     attacks = 1000 * np.asarray(sheet.note_attack_seconds, dtype=np.float64)
     decays = np.asarray(sheet.note_decay_seconds, dtype=np.float64)
     both = np.isfinite(attacks) & np.isfinite(decays)
-    axes.set_xlabel("attack, milliseconds", fontsize=8, color=GREY, labelpad=2)
-    axes.set_ylabel("decay by 60 dB, seconds", fontsize=8, color=GREY, labelpad=2)
+    axes.set_xlabel("attack, milliseconds", fontsize=8, color=GREY, labelpad=5)
+    axes.set_ylabel("decay by 60 dB, seconds", fontsize=8, color=GREY, labelpad=5)
     if not both.any():
-        _say(axes, "notes run into each other: neither can be told")
+        _say(axes, "notes run into each other: neither can be told" if len(both) else "no notes")
         return
     x, y = np.maximum(attacks[both], LEAST_ATTACK_MS), np.minimum(decays[both], LONGEST_DECAY_SECONDS)
     axes.scatter(x, y, s=14, color=colour, alpha=0.7, linewidths=0)
@@ -256,8 +261,8 @@ def _draw_shapes(axes: Axes, sheet: StemSheet, colour: str) -> None:
 def _draw_velocities(axes: Axes, sheet: FontSheet, values: np.ndarray, colours: Sequence[str], unit: str) -> None:
     for name, row, colour in zip(sheet.pitch_names, values, colours, strict=True):
         axes.plot(sheet.velocities, row, color=colour, linewidth=1.6, marker="o", markersize=3.5, label=name)
-    axes.set_xlabel("velocity", fontsize=8, color=GREY, labelpad=2)
-    axes.set_ylabel(unit, fontsize=8, color=GREY, labelpad=2)
+    axes.set_xlabel("velocity", fontsize=8, color=GREY, labelpad=5)
+    axes.set_ylabel(unit, fontsize=8, color=GREY, labelpad=5)
     axes.set_xlim(0, 128)
     axes.set_xticks(list(sheet.velocities))
     if unit == "LUFS":
@@ -274,12 +279,15 @@ def _draw_outlines(axes: Axes, sheet: FontSheet, colours: Sequence[str]) -> None
     floor = top - LEVEL_DEPTH_DB
     for velocity, seconds, levels in sheet.outlines:
         axes.plot(seconds, finite(levels, floor), color=colour[velocity], linewidth=1.4, label=str(velocity))
-    axes.axvline(sheet.held_seconds, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
-    axes.text(sheet.held_seconds, top - 2, " let go", fontsize=8, color=GREY, va="top")
+    if sheet.held_seconds is not None:
+        axes.axvline(sheet.held_seconds, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.text(sheet.held_seconds, floor + 1.5, "let go ", fontsize=8, color=GREY, va="bottom", ha="right")
+    if sheet.outlines:
+        axes.legend(loc="upper right", frameon=False, fontsize=8, labelcolor=INK, handlelength=1.2, borderaxespad=0.1)
     axes.set_ylim(floor, top)
     axes.set_xlim(0, max((float(seconds[-1]) for _, seconds, _ in sheet.outlines), default=1.0))
-    axes.set_xlabel("seconds", fontsize=8, color=GREY, labelpad=2)
-    axes.set_ylabel("dBFS", fontsize=8, color=GREY, labelpad=2)
+    axes.set_xlabel("seconds", fontsize=8, color=GREY, labelpad=5)
+    axes.set_ylabel("dBFS", fontsize=8, color=GREY, labelpad=5)
 
 
 def _draw_over_pitches(axes: Axes, sheet: FontSheet, values: np.ndarray, colours: Sequence[str], unit: str) -> None:
@@ -289,7 +297,7 @@ def _draw_over_pitches(axes: Axes, sheet: FontSheet, values: np.ndarray, colours
         axes.scatter(places + shift, values[:, column], s=20, color=colour, linewidths=0, label=str(velocity))
     axes.set_xticks(places, list(sheet.pitch_names))
     axes.set_xlim(-0.6, len(places) - 0.4)
-    axes.set_ylabel(unit, fontsize=8, color=GREY, labelpad=2)
+    axes.set_ylabel(unit, fontsize=8, color=GREY, labelpad=5)
     known = values[np.isfinite(values)]
     if not len(known):
         _say(axes, "cannot be told")
@@ -301,7 +309,7 @@ def _write_facts(page: Sheet, x: float, y: float, facts: Facts) -> None:
     for number, (name, value) in enumerate(facts):
         middle = y + (number + 0.5) * FACT_ROW
         page.words(x, middle, name, fontsize=9, color=GREY)
-        page.words(x + FACTS_WIDTH, middle, value, fontsize=9)
+        page.words(x + FACTS_WIDTH, middle, shortened(re.sub(r"-(?=\d)", "−", value), LONGEST_FACT), fontsize=9)
 
 
 def _say(axes: Axes, text: str) -> None:
@@ -322,14 +330,17 @@ def _hertz(axes: Axes, values: np.ndarray) -> None:
 
 
 def _logarithmic(axes: Axes, which: str, values: np.ndarray) -> None:
-    """A logarithmic axis around ``values``, above 0, with plain numbers at 1, 2 and 5 of every power of ten."""
+    """A logarithmic axis around ``values``, above 0, with plain numbers at 1, 2, 5 of every power of ten, or more."""
     low, high = float(values.min()) / 1.25, float(values.max()) * 1.25
     if high / low < 3:
         middle = math.sqrt(low * high)
         low, high = middle / math.sqrt(3), middle * math.sqrt(3)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [digit * 10.0**power for power in decades for digit in (1, 2, 5)]
-    ticks = [tick for tick in ticks if low <= tick <= high]
+    for digits in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+        ticks = [digit * 10.0**power for power in decades for digit in digits]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) > 3:
+            break
     axis = axes.xaxis if which == "x" else axes.yaxis
     if which == "x":
         axes.set_xscale("log")
@@ -345,7 +356,9 @@ def _shades(colour: str, number: int) -> list[str]:
     """So many shades of ``colour``, from pale to dark."""
     shades = []
     for place in np.linspace(0, 1, max(number, 1)).tolist():
-        shades.append(mixed(colour, PAPER, 0.6 - 1.2 * place) if place < 0.5 else mixed(colour, INK, 1.1 * (place - 0.5)))
+        shades.append(
+            mixed(colour, PAPER, 0.6 - 1.2 * place) if place < 0.5 else mixed(colour, INK, 1.1 * (place - 0.5))
+        )
     return shades[:number]
 
 

@@ -37,7 +37,7 @@ RANGE_PERCENTILES = (5, 50, 95)
 @dataclass(frozen=True)
 class Levels:
     """How loud a sound is: integrated loudness and range (EBU R 128), peaks and crest factor (``peak_dbfs`` over the
-    root of the mean square) in dB. ``clipped_frames`` are those at full scale between others at full scale.
+    root of the mean square) in dB. ``clipped_frames`` are those at full scale between others that are the very same.
     """
 
     integrated_lufs: float
@@ -64,8 +64,9 @@ class PitchRange:
 class Timbre:
     """How the notes of a part sound: quartiles of what :class:`~midigen.profiles.timbre.NoteSound` tells of each.
 
-    ``brightness_octaves_per_10_db`` is how much the centroid rises with 10 dB of level. What cannot be told of enough
-    notes is ``None``: of decay, also where notes are held without falling.
+    ``brightness_octaves_per_10_db`` is how much the centroid rises with 10 dB of level, at one pitch where pitches are
+    clear. Where a note is let go is not known: a decay may be that of the note or of its release. What cannot be told
+    of enough notes is ``None``; so is ``decay_seconds``, the time for 60 dB, where notes are held without falling.
     """
 
     centroid_hz: Quartiles
@@ -101,9 +102,9 @@ class Profile:
     """The sound of a part, as :func:`profile_of` measured it.
 
     ``onsets`` is how many notes (or chords) begin, ``notes`` those that were measured one by one. ``pitch`` is ``None``
-    where it could not be told honestly; ``pitch_remark`` says why. ``timbre`` and ``dynamics`` are ``None`` for silence.
-    ``width`` is the share of the difference of left and right in the energy (0 mono, 0.5 unrelated), ``balance_db``
-    how much louder the right is than the left. ``curves`` has the level every 10 ms.
+    where it could not be told honestly; ``pitch_remark`` says why. ``timbre`` and ``dynamics`` are ``None`` for
+    silence. ``width`` is the share of the difference of left and right in the energy (0 mono, 0.5 unrelated),
+    ``balance_db`` how much louder the right is than the left. ``curves`` has the level every 10 ms.
     """
 
     rate: int
@@ -170,16 +171,17 @@ class _Whole:
     def __init__(self, rate: int, channels: int) -> None:
         self.spectrum = SpectrumMeter(rate, channels)
         self._meter = Meter(rate, channels)
-        self._last = np.zeros((channels, 2), dtype=bool)  # whether the last frames were at full scale
+        self._last = np.zeros((channels, 2), dtype=np.float32)
         self._clipped = 0
         self._energies = np.zeros(4)  # left, right, their sum, their difference
 
     def feed(self, block: np.ndarray) -> None:
         self.spectrum.feed(block)
         self._meter.feed(block)
-        full = np.concatenate([self._last, np.abs(block) >= FULL_SCALE], axis=1)
-        self._clipped += int((full[:, :-2] & full[:, 1:-1] & full[:, 2:]).any(axis=0).sum())
-        self._last = full[:, -2:]
+        frames = np.concatenate([self._last, block], axis=1)
+        flat = (frames[:, :-2] == frames[:, 1:-1]) & (frames[:, 1:-1] == frames[:, 2:])
+        self._clipped += int((flat & (np.abs(frames[:, 1:-1]) >= FULL_SCALE)).any(axis=0).sum())
+        self._last = frames[:, -2:]
         if len(block) == 2:
             left, right = block.astype(np.float64)
             for place, row in enumerate((left, right, left + right, left - right)):
@@ -214,7 +216,9 @@ def _notes(signal: Signal, onsets: np.ndarray) -> Iterator[MeasuredNote]:
     rate = signal.rate
     ends = np.append(onsets[1:] - GAP_SECONDS, np.inf)
     long = np.flatnonzero(np.minimum(ends, signal.frames / rate) - onsets >= LEAST_SECONDS)
-    chosen = long[np.unique(np.linspace(0, len(long) - 1, min(len(long), MOST_NOTES)).astype(int))] if len(long) else long
+    chosen = (
+        long[np.unique(np.linspace(0, len(long) - 1, min(len(long), MOST_NOTES)).astype(int))] if len(long) else long
+    )
     begin = np.maximum(np.rint((onsets[chosen] - EARLY_SECONDS) * rate), 0).astype(int)
     leads = np.maximum(np.rint((onsets[chosen] - EARLY_SECONDS + LEAD_SECONDS) * rate).astype(int) - begin, 0)
     stop = np.rint(np.minimum(ends[chosen], onsets[chosen] + LONGEST_SECONDS) * rate).astype(int)
@@ -257,7 +261,9 @@ def _pitch(sounds: Sequence[NoteSound]) -> tuple[PitchRange | None, str]:
         return None, f"one clear pitch in {share:.0%} of the notes only: chords, or no pitch"
     if len(clear) < LEAST_PITCHES:
         return None, f"only {len(clear)} notes, too few for a range"
-    lowest, median, highest = (round(float(p)) for p in np.percentile(midi_pitch(np.array(clear)), RANGE_PERCENTILES))
+    lowest, median, highest = (
+        round(float(p)) for p in np.percentile(midi_pitch(np.array(clear)), RANGE_PERCENTILES, method="nearest")
+    )
     return PitchRange(lowest, median, highest, register_of(median), share), ""
 
 
@@ -271,7 +277,7 @@ def _timbre(sounds: Sequence[NoteSound], *, alone: bool) -> Timbre | None:
     return Timbre(
         centroid_hz=centroid_hz,
         rolloff_hz=rolloff_hz,
-        brightness_octaves_per_10_db=octaves_a_10_db(sounds),
+        brightness_octaves_per_10_db=octaves_a_10_db(sounds, pitched=alone),
         attack_seconds=quartiles([sound.attack_seconds for sound in sounds]),
         decay_db_per_second=decay,
         decay_seconds=decay.fall_seconds if decay is not None else None,

@@ -33,7 +33,7 @@ from midigen.spectra import Spectrum, SpectrumMeter
 
 VELOCITIES = (24, 50, 76, 102, 127)
 PITCHES = 7  # over the range of an instrument
-DRUM_KEYS = {36: "kick", 38: "snare", 42: "closed hi-hat", 46: "open hi-hat", 45: "low tom", 49: "crash", 51: "ride"}
+DRUM_KEYS = {36: "kick", 38: "snare", 42: "closed hat", 46: "open hat", 45: "low tom", 49: "crash", 51: "ride"}
 TEMPO_QPM = 60.0  # a quarter is a second
 HELD_SECONDS, RELEASE_SECONDS = 1.5, 1.2
 LEAD_SECONDS = 0.05  # of silence before each note
@@ -135,7 +135,9 @@ def profile_of_font(
     chosen = tuple(sorted(set(pitches))) if pitches is not None else _pitches(row)
     strengths = tuple(sorted(set(velocities)))
     if not chosen or not strengths:
-        raise BadRequest(f"test notes of {len(chosen)} pitches and {len(strengths)} velocities: give one or more of both")
+        raise BadRequest(
+            f"test notes of {len(chosen)} pitches and {len(strengths)} velocities: give one or more of both"
+        )
     played = [(pitch, velocity) for pitch in chosen for velocity in strengths]
     presets = None if preset is None else {row.name: preset}
     (stem,) = render(_score(row, played), {row.name: font}, rate=RATE, presets=presets)

@@ -24,7 +24,7 @@ LEAST_PARTIALS = 5  # to tell a stretch from chance
 PARTIAL_FLOOR_DB = -60.0  # under the strongest partial, what is found may be anything
 STANDS_OUT_DB = 12.0  # over what lies between the partials
 ASTRAY = 0.1  # of the fundamental
-PADDING = 4  # times the length of the window, so that partials are placed finely
+PADDING = 2  # times the length of the window, so that partials are placed finely
 LEAST_PERIODS = 12  # in the window in which partials are looked for: they are then told apart from each other
 
 

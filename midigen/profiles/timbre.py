@@ -20,9 +20,11 @@ SILENT_DB = -80.0  # a note whose level stays under it is not measured
 ROLLOFF_SHARE = 0.95  # Peeters 2004, 6.1.7
 SPECTRUM_SECONDS = 0.09  # of one frame
 TIMBRE_SECONDS = 0.5  # of a note: what one hears as its colour
+SILENCE_FRAMES = 4_096
 ATTACK_SECONDS = 1.5  # no attack is looked for later than that
 EFFORTS = 10  # thresholds up the attack
 PATIENCE = 3.0  # a step that takes that many times the mean belongs to the attack no more
+LEAST_NOTES, LEAST_SPREAD_DB = 5, 2.0  # to tell brightness by level
 PERIOD_SECONDS = 0.01  # of a tone that is not known
 LEVEL_SECONDS = 0.05  # over which a level is taken: two periods of the lowest tones
 LEVEL_HOP_SECONDS = 0.01
@@ -40,10 +42,11 @@ class NoteSound:
 
     ``level_db`` is its highest level over 50 ms, in dB of full scale (mean square over time and channels).
     ``centroid_hz`` is the mean frequency of its first half second, weighted by amplitude: its brightness; 95 % of the
-    energy lies below ``rolloff_hz``. ``attack_seconds`` is how long it rises (``None`` where something else still
-    sounds), ``decay_db_per_second``, 0 or more, how fast it falls while it is held (``None`` where it is too short to
-    tell). ``pitch_hz``, ``harmonicity`` (0 noise, 1 periodic) and ``fundamental_db`` (the level of the fundamental
-    against the strongest of its partials) are those of the tone behind the attack, ``None`` where there is none; ``inharmonicity`` is the B of a stiff string, ``None`` where it cannot be told. ``width`` is
+    energy lies below ``rolloff_hz``. ``attack_seconds`` is how long it rises, no finer than a period of the tone
+    (``None`` where something else still sounds), ``decay_db_per_second``, 0 or more, how fast it falls then (``None``
+    where it is too short to tell). ``pitch_hz``, ``harmonicity`` (0 noise, 1 periodic) and ``fundamental_db`` (the
+    level of the fundamental against the strongest of its partials) are those of the tone behind the attack, ``None``
+    where there is none; ``inharmonicity`` is the B of a stiff string, ``None`` where it cannot be told. ``width`` is
     the share of the difference of left and right in the energy: 0 mono, 0.5 two unrelated sides (or one alone), 1 one
     side upside down.
     """
@@ -87,15 +90,24 @@ def quartiles(values: Sequence[float | None]) -> Quartiles | None:
     return Quartiles(*np.percentile(known, (25, 50, 75)).tolist())
 
 
-def octaves_a_10_db(sounds: Sequence[NoteSound]) -> float | None:
+def octaves_a_10_db(sounds: Sequence[NoteSound], *, pitched: bool = False) -> float | None:
     """How many octaves the centroid rises with 10 dB of level: the slope of a line through all, by least squares.
 
-    ``None`` for fewer than four notes, or levels that hardly differ (a spread of less than 1 dB).
+    Of ``pitched`` notes that of a plane, over level and pitch: high notes are brighter than low ones. ``None`` for
+    fewer than five notes, or levels that hardly differ (a standard deviation of less than 2 dB).
     """
-    levels = np.array([sound.level_db for sound in sounds])
-    if len(levels) < 4 or levels.std() < 1:
+    rows = [
+        (sound.level_db, math.log2(sound.pitch_hz) if pitched and sound.pitch_hz else 0.0, math.log2(sound.centroid_hz))
+        for sound in sounds
+        if sound.centroid_hz > 0 and (sound.pitch_hz or not pitched)
+    ]
+    if len(rows) < LEAST_NOTES:
         return None
-    return 10 * float(np.polyfit(levels, np.log2([max(sound.centroid_hz, 1.0) for sound in sounds]), 1)[0])
+    levels, pitches, centroids = np.array(rows).T
+    if levels.std() < LEAST_SPREAD_DB:
+        return None
+    slopes = np.linalg.lstsq(np.stack([levels, pitches, np.ones(len(rows))], axis=1), centroids, rcond=None)[0]
+    return 10 * float(slopes[0])
 
 
 def decay_seconds(db_per_second: float | None) -> float | None:
@@ -122,7 +134,7 @@ def sound_of(
     tone = _tone(note[:, :until], rate, near_hz)
     stretch = None
     if tone is not None:
-        behind = note[:, round(BEHIND_ATTACK_SECONDS * rate) : min(until, round(rate))]
+        behind = note[:, round(BEHIND_ATTACK_SECONDS * rate) : min(until, rate)]
         stretch = inharmonicity_of(_strongest(behind), rate, tone.hz)
     heard = times + LEVEL_SECONDS / 2 <= until / rate
     return NoteSound(
@@ -156,8 +168,8 @@ def fall_of(times: np.ndarray, levels: np.ndarray) -> float | None:
 
     A line by least squares through what lies between 1 and 30 dB under the highest; of a sound that does not fall so
     far, through all of it. Where that is shorter than 150 ms, the sound has to fall by 20 dB at least, and the line
-    begins when the highest has left the 50 ms of a level: an even fall is then still told right. ``None`` where
-    there is too little of it.
+    begins when the highest has left the 50 ms of a level: an even fall is then still told right. Of what is gone even
+    faster, the time is told in which it is. ``None`` where there is too little of it.
     """
     if not len(levels) or levels.max() < SILENT_DB:
         return None
@@ -168,9 +180,11 @@ def fall_of(times: np.ndarray, levels: np.ndarray) -> float | None:
         if end - start >= 4 and times[end - 1] - times[start] >= LEAST_DECAY_SECONDS:
             return _slope(times[start:end], levels[start:end])
     start = round(LEVEL_SECONDS / LEVEL_HOP_SECONDS)
-    end = _first((levels < FAST_TO_DB) | ~np.isfinite(levels))
+    end = _first(levels < FAST_TO_DB)
     if end - start >= 3 and levels[end - 1] < FAST_DB:
         return _slope(times[start:end], levels[start:end])
+    if end < min(start + 3, len(levels)):
+        return -FAST_TO_DB / float(times[end] - times[0])
     return None
 
 
@@ -261,7 +275,8 @@ def _envelope(samples: np.ndarray) -> np.ndarray:
     frames = samples.shape[1]
     if not frames:
         return np.zeros(0)
-    length = 2 ** math.ceil(math.log2(2 * frames))  # silence behind, so that the end does not reach round
+    # Silence behind, so that the end does not reach round; a length that is quickly transformed.
+    length = -(-(frames + SILENCE_FRAMES) // SILENCE_FRAMES) * SILENCE_FRAMES
     lines = np.fft.rfft(samples, length)
     analytic = np.fft.ifft(np.pad(lines[:, 1:-1] * 2, ((0, 0), (1, length - lines.shape[1] + 1))))[:, :frames]
     envelope: np.ndarray = np.sqrt((analytic.real**2 + analytic.imag**2).mean(axis=0))
