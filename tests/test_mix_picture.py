@@ -177,15 +177,18 @@ def test_the_curves_of_loudness_are_drawn_where_they_lie() -> None:
 
 
 def test_every_part_has_its_bar_and_what_is_muted_is_grey() -> None:
-    image = pixels(trace(spectrum_db=np.full(100, -np.inf)))
-    for kind, row in INSTRUMENTS.items():
-        louder = tuple(StemRow(s.name, s.kind, -12.0 if s.kind == kind else s.lufs, s.pan) for s in trace().stems)
-        muted = tuple(StemRow(s.name, s.kind, s.lufs, s.pan, s.kind != kind) for s in trace().stems)
-        if row.colour != WAVE_DARK:  # the piano has the colour of the curves
-            assert area(image, row.colour) > 500, kind
-            assert area(pixels(trace(spectrum_db=np.full(100, -np.inf), stems=muted)), row.colour) == 0, kind
-        more = area(pixels(trace(spectrum_db=np.full(100, -np.inf), stems=louder)), row.colour)
-        assert more > area(image, row.colour), kind
+    empty = {"spectrum_db": np.full(100, -np.inf), "momentary_lufs": np.zeros(0), "short_term_lufs": np.zeros(0)}
+
+    def row(kind: str, lufs: float = -20.0, *, heard: bool = True) -> StemRow:
+        return StemRow(kind, kind, lufs, 0.0, heard)
+
+    image = pixels(trace(stems=[row(kind) for kind in INSTRUMENTS], **empty))
+    others = pixels(trace(stems=[row("guitar"), row("bass", heard=False), row("drums", -10.0)], **empty))
+    colours = {kind: one.colour for kind, one in INSTRUMENTS.items()}
+    assert all(area(image, colours[kind]) > 500 for kind in INSTRUMENTS)
+    assert area(others, colours["bass"]) == 0  # muted
+    assert area(others, colours["guitar"]) > 500
+    assert area(others, colours["drums"]) > 1.5 * area(others, colours["guitar"])  # louder by ten decibels
 
 
 def test_pan_moves_a_part_sideways() -> None:
