@@ -13,15 +13,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SECTIONS = (
-    ("From a cold start to a song", ["compose", "--runs", "5"], "First targets: the whole command in 20 s, the first "
+    ("From a cold start to a song", ["compose", "--runs", "3"], "First targets: the whole command in 20 s, the first "
      "bar in 2 s, 1 GB of memory, `--help` in 0.3 s."),
-    ("Notes a second", ["notes", "--runs", "5"], "The shipped checkpoint; grammar and sampling included."),
+    ("Notes a second", ["notes", "--runs", "3"], "The shipped checkpoint; grammar and sampling included."),
     ("Tokens a second", ["engines", str(ROOT / "midigen" / "checkpoints" / "default"), "base"],
      "The shipped checkpoint, and a model of the size `base` with random weights."),
-    ("Rendering", ["rendering", "--runs", "3"], "Stems, beside the usual ways from MIDI to sound."),
-    ("Effects", ["effects", "--runs", "3"], "Each on one stem in stereo, one thread."),
-    ("Mixing", ["mixing", "--runs", "3"], "Four stems of a song, again with other settings."),
-    ("Measuring and limiting", ["meter", "--runs", "3"], "Processor time is the one to compare."),
+    ("Rendering", ["rendering", "--runs", "2"], "Stems, beside the usual ways from MIDI to sound."),
+    ("Effects", ["effects", "--runs", "2"], "Each on one stem in stereo, one thread."),
+    ("Mixing", ["mixing", "--runs", "2"], "Four stems of a song, again with other settings."),
+    ("Measuring and limiting", ["meter", "--runs", "2"], "Processor time is the one to compare."),
 )  # fmt: skip
 
 

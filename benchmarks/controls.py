@@ -129,7 +129,7 @@ def check_frame(score: Score, request: Request, found: Findings) -> None:
     assert prompt.key is not None
     tonic, mode = parse_key(prompt.key)
     end = int(score.bar_starts(request.bars + 1)[-1])
-    last = max(note.end_ticks for part in score.parts for note in part.notes)
+    last = max((note.end_ticks for part in score.parts for note in part.notes), default=0)
     found.add("bars", [score.bars == request.bars and last <= end])
     found.add("metre", [[str(metre) for metre in score.metres] == [prompt.metre]])
     found.add("tempo", [[tempo.qpm for tempo in score.tempos] == [prompt.tempo_qpm]])
@@ -137,7 +137,7 @@ def check_frame(score: Score, request: Request, found: Findings) -> None:
     found.add("parts", [got == tuple(zip(prompt.part_names, prompt.kinds, strict=True))])
     found.add("key signature", [[(key.tonic, key.mode) for key in score.keys] == [(tonic, mode)]])
     chroma = beat_chroma(straight_grid(score))[0].sum(axis=0)
-    found.add("scale", [chroma[SCALES[relative_major(tonic, mode)]].sum() / chroma.sum()])
+    found.add("scale", [chroma[SCALES[relative_major(tonic, mode)]].sum() / max(chroma.sum(), 1)])
     heard, heard_mode = estimate_key(chroma)
     in_key = relative_major(heard, heard_mode) == relative_major(tonic, mode)
     found.add("key of the notes", [in_key])

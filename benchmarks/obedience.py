@@ -141,7 +141,7 @@ def measures_of(grid: Grid, song: Excerpt, seed: int) -> dict[str, float]:
 
 
 def likeness(grid: Grid) -> dict[str, float]:
-    """The measures of likeness to real songs; NaN where a part never plays."""
+    """The measures of likeness to real songs."""
     found = measure(grid)
     del found["chord tones"]  # those of chords heard in the piece itself
     return found

@@ -295,8 +295,7 @@ def _chunk(track: Iterable[Event], running: bool = True, tail: bytes = b"") -> b
         out.append(_variable(tick - now))
         now = tick
         # After any other message the standard wants the status again.
-        repeats = running and data[0] == last and not data[1] & 0x80
-        out.append(data[1:] if repeats else data)
+        out.append(data[1:] if running and data[0] == last else data)
         last = data[0] if data[0] < 0xF0 else 0
     body = b"".join(out) + tail
     return b"MTrk" + len(body).to_bytes(4, "big") + body

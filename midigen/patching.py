@@ -249,7 +249,7 @@ def _fitted(wants: Sequence[_Wanted], kept: Sequence[_Taken]) -> Iterator[tuple[
     onsets = [one.onset for one in kept]
     free_from, free_until = {}, {}
     for track in {want.track for want in wants}:
-        ends = (max(one.end + (one.track > track), one.onset + one.is_note) for one in kept)
+        ends = (one.end + (one.track > track) for one in kept)
         free_from[track] = list(accumulate(ends, max))
         begins = (one.onset - (one.is_note and one.track < track) for one in reversed(kept))
         free_until[track] = list(accumulate(begins, min))[::-1]

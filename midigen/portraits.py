@@ -208,7 +208,7 @@ def _digits(value: float) -> str:
 
 
 def _known(value: float | None, text: str) -> str:
-    return UNKNOWN if value is None else text.format(value)
+    return UNKNOWN if value is None else text.format(value).replace("-0.00", "+0.00")
 
 
 def _db(value: float) -> str:

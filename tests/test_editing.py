@@ -415,6 +415,13 @@ def test_the_notes_of_other_tracks_on_the_channel_count() -> None:
     assert notes_of(data, 1) == (Note(0, 48, 16, 64), Note(64, 60, 15, 9), Note(65, 61, 15, 9))
 
 
+def test_a_note_that_would_begin_after_its_span_is_dropped() -> None:
+    song = open_song(smf("00 903c40\n60 803c00\n" + END))
+    late = Note(80, 60, 60, 9)  # its key is free from 96 on
+    assert notes_of(patch(song, spans=[Span(0, 40, 97, [late])])) == (Note(0, 60, 96, 64), Note(96, 60, 44, 9))
+    assert notes_of(patch(song, spans=[Span(0, 40, 96, [late])])) == (Note(0, 60, 96, 64),)
+
+
 def test_a_key_that_is_never_let_go_is_not_struck_again() -> None:
     song = open_song(smf("00 903c40\n8100 ff2f00"))
     data = patch(song, spans=[Span(0, 10, 90, [Note(20, 60, 10, 9), Note(20, 61, 10, 9)])])
@@ -426,6 +433,14 @@ def test_new_notes_of_one_key_follow_each_other() -> None:
     new = [Note(0, 60, 50, 9), Note(20, 60, 10, 8), Note(40, 60, 5, 7), Note(40, 60, 9, 6)]
     data = patch(song, spans=[Span(0, 0, 96, new)])
     assert notes_of(data) == (Note(0, 60, 20, 9), Note(20, 60, 10, 8), Note(40, 60, 9, 6))
+    # An end in a later track would come after a note that begins in an earlier one.
+    both = open_song(smf(*("00 903040\n10 803000\n" + END for _ in range(2))))
+    spans = [Span(0, 0, 96, [Note(20, 60, 10, 8)]), Span(1, 0, 96, [Note(0, 60, 20, 9), Note(30, 60, 10, 7)])]
+    data = patch(both, spans=spans)
+    assert (notes_of(data, 0), notes_of(data, 1)) == (
+        (Note(20, 60, 10, 8),),
+        (Note(0, 60, 19, 9), Note(30, 60, 10, 7)),
+    )
 
 
 PEDAL = """00 b0407f   # down
@@ -456,9 +471,10 @@ def test_the_pedal_is_lifted_in_the_span_and_put_down_after_it() -> None:
     half = open_song(smf(PEDAL.replace("b0407f", "b04030") + END))
     assert pedals(patch(half, spans=[Span(0, 60, 96, new)])) == [(0, 48), (60, 0), (96, 48), (160, 0)]
     # Where nothing plays later nobody needs it.
-    assert pedals(patch(song, spans=[Span(0, 60, 500, new)])) == [(0, 127), (60, 0)]
+    held = open_song(smf("00 b0407f\n00 903c40\n30 803c00\n30 903c40\n30 803c00\n" + END))
+    assert pedals(patch(held, spans=[Span(0, 60, 100)])) == [(0, 127), (60, 0)]
     # Where the file moves it at the very end of the span, that is enough.
-    assert pedals(patch(song, spans=[Span(0, 60, 80, [])])) == [(0, 127), (60, 0), (80, 127), (160, 0)]
+    assert pedals(patch(song, spans=[Span(0, 10, 64)])) == [(0, 127), (10, 0), (64, 0), (80, 127), (160, 0)]
 
 
 def test_the_pedal_stays_where_another_part_of_the_channel_sounds() -> None:
@@ -470,6 +486,8 @@ def test_the_pedal_stays_where_another_part_of_the_channel_sounds() -> None:
     # Where the other part changes too, the pedal is nobody's.
     both = patch(song, spans=[Span(0, 0, 90), Span(1, 0, 90)])
     assert pedals(both) == [(90, 127), (160, 0)]
+    one_for_longer = patch(song, spans=[Span(0, 0, 90), Span(1, 0, 20)])
+    assert pedals(one_for_longer) == [(20, 127), (64, 0), (80, 127), (160, 0)]
 
 
 def test_other_controllers_bends_and_metas_in_the_span_stay() -> None:
@@ -604,6 +622,11 @@ def test_ports_are_kept_apart() -> None:
     data = patch(open_song(smf(*here, there)), added=[NEW_BASS])
     new = open_song(data).parts[-1]
     assert (new.port, new.channel) == (1, 1)
+    # Many programs know no ports: rather a channel that is set up for nobody than one that plays on another port.
+    set_up = "\n".join(f"00 {0xB0 | channel:02x}0740" for channel in range(2, 16) for _ in range(9)) + "\n" + END
+    elsewhere = there.replace("903c", "913c").replace("803c", "813c")
+    new = open_song(patch(open_song(smf(here[0], elsewhere, set_up)), added=[NEW_BASS])).parts[-1]
+    assert (new.port, new.channel) == (0, 2)
     # A key on one port is another than that on the other port.
     song = open_song(smf(here[0], there))
     data = patch(song, spans=[Span(1, 0, 50, [Note(20, 60, 10, 9)])])
@@ -668,6 +691,13 @@ def test_the_check_says_what_is_wrong(broken: bytes, words: str) -> None:
         difference(song, broken, [Span(0, 0, 50)])
     assert str(refused.value).startswith("song.mid: the edit would have changed what was not asked for (")
     assert "\n" not in str(refused.value)
+
+
+def test_no_edit_leaves_without_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    song = open_song(smf(*BAND))
+    monkeypatch.setattr("midigen.patching.inside", lambda tick, ranges: True)  # takes all notes out
+    with pytest.raises(OutputError, match="is gone or has moved"):
+        patch(song, spans=[Span(0, 0, 50)])
 
 
 def test_the_check_knows_the_channels_of_new_parts() -> None:

@@ -169,12 +169,22 @@ def test_the_program_that_plays_most_of_the_notes() -> None:
     ]
 
 
+def test_a_program_counts_from_its_tick_on() -> None:
+    late = smf(END, "00 903c40\n01 c021\n60 803c00\n" + END)
+    assert [(part.program, part.kind) for part in open_song(late).parts] == [(0, "piano")]
+    later = smf(END, "00 903c40\n01 c021\n60 803c00\n" + line(0, 36) + END)
+    assert [(part.program, part.kind) for part in open_song(later).parts] == [(33, "bass")]
+
+
 def test_a_track_of_set_up_speaks_for_the_channels_of_others() -> None:
     set_up = "00 b00001\n00 c021\n00 b00780\n" + END
     song = open_song(smf(set_up, line(0, 40) + END, line(0, 60) + END, "00 c105\n" + line(1, 60) + END))
     assert [(p.program, p.bank, p.kind) for p in song.parts] == [(33, 128, "bass"), (33, 128, "bass"), (5, 0, "piano")]
     # What a channel hears is said to each of its parts, whoever sends it.
     assert [part.controls for part in song.score.parts] == [(Control(0, 7, 0),), (Control(0, 7, 0),), ()]
+    turns = open_song(smf("50 b00740\n00 e00050\n" + END, "10 b00741\n00 e00060\n" + NOTE + "\n" + END))
+    assert turns.score.parts[0].controls == (Control(16, 7, 65), Control(80, 7, 64))
+    assert turns.score.parts[0].bends == (Bend(16, 4096), Bend(80, 2048))
 
 
 def test_controllers_bends_and_texts() -> None:

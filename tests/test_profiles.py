@@ -608,6 +608,8 @@ def test_the_command_tells_and_writes(stem: Path, tmp_path: Path, capsys: pytest
     assert "D2 to B2" in said
     told = json.loads((tmp_path / "out/my bass.json").read_text(encoding="utf-8"))
     assert (told["part"], told["name"], told["onsets"]) == ("bass", "my bass", 6)
+    assert told["suggested_equaliser"]["high_pass_hz"] > 0
+    assert told["suggested_equaliser"]["reasons"]
     first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert set(first) == {"my bass.json", "my bass.png"}
     assert first["my bass.png"].startswith(b"\x89PNG")
@@ -617,6 +619,17 @@ def test_the_command_tells_and_writes(stem: Path, tmp_path: Path, capsys: pytest
     assert set(again) == {*first, "my bass-2.json", "my bass-2.png"}
     assert {name: again[name] for name in first} == first
     assert json.loads(again["my bass-2.json"])["part"] == "guitar"
+
+
+@needs_fluidsynth
+def test_what_a_font_lacks_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kit = write_soundfont(tmp_path / "kit.sf2", tuple(sound for sound in SOUNDS if sound.bank == 128))
+    assert run(kit) == 0
+    said = capsys.readouterr().out
+    assert "kit, piano: left out" in said
+    assert "kit, drums: drums, " in said
+    with pytest.raises(BadRequest, match="no melodic sound"):
+        run(kit, "--part", "piano")
 
 
 @needs_fluidsynth

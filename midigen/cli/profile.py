@@ -108,6 +108,7 @@ def _is_font(path: Path) -> bool:
 def _of_stem(stem: Stem, kind: str) -> Iterator[_Described]:
     from midigen.portraits import stem_sheet
     from midigen.profiles import profile_of
+    from midigen.profiles.equalising import suggest_equaliser
 
     profile = profile_of(stem.audio)
     sheet = stem_sheet(profile, stem.name, kind)
@@ -117,7 +118,9 @@ def _of_stem(stem: Stem, kind: str) -> Iterator[_Described]:
 
         draw_profile(sheet, target)
 
-    numbers = {"name": stem.name, "part": kind, **profile.to_dict()}
+    suggestion = suggest_equaliser(profile, kind)
+    equaliser = {**suggestion.settings(), "reasons": list(suggestion.reasons)}
+    numbers = {"name": stem.name, "part": kind, **profile.to_dict(), "suggested_equaliser": equaliser}
     yield _Described(stem.name, f"{stem.name}: {', '.join(sheet.headline)}", sheet.facts, numbers, draw)
 
 

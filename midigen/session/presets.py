@@ -69,7 +69,7 @@ def _pop() -> Session:
             "guitar": Channel(
                 equaliser=_equaliser(75, low=(-1.0, 200), mid=(-1.0, 450), high=(1.0, 6_000)),
                 compressor=Compressor(-17, 2, 15, 160, 8, 1.1),
-                sends=Sends(reverb_db=-14, delay_db=-20),
+                sends=Sends(reverb_db=-14),
             ),
             "bass": Channel(
                 equaliser=_equaliser(30, low=(1.0, 90), mid=(-2.0, 280)),
