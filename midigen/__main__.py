@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Sequence
 
 INTERRUPTED, UNEXPECTED = 130, 1
@@ -12,11 +13,25 @@ TRACEBACK = "MIDIGEN_TRACEBACK"  # set in the environment, it shows where an err
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code. ``argv`` is what follows the program's name."""
+    """Run the command line; returns the exit code. ``argv`` is what follows the program's name.
+
+    As a program (without ``argv``) it ends here and now where threads are still at work beside it, as after an error
+    while libraries are being loaded: an interpreter that winds up under a thread in the middle of C++ aborts.
+    """
+    code = _run(sys.argv[1:] if argv is None else list(argv))
+    if argv is None and any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
     try:
         from midigen.cli import run
 
-        code = run(sys.argv[1:] if argv is None else list(argv))
+        code = run(argv)
         sys.stdout.flush()  # a closed pipe is noticed here, not after main has ended
         return code
     except KeyboardInterrupt:

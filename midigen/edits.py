@@ -48,6 +48,7 @@ def continue_song(
 
         return continue_song(song, replace(prompt, bars=bars), player, on_bar=on_bar)
 
+    Prompt(bars=bars)  # refused before anything is read
     return _edited("continue", source, {"bars": bars}, write, listener, options)
 
 
@@ -70,6 +71,7 @@ def accompany(
         kept = None if keep is None else named(keep)
         return accompany_song(song, replace(prompt, parts=named(add)), player, keep=kept, on_bar=on_bar)
 
+    Prompt(parts=named(add))
     said = {"add": list(named(add)), "keep": None if keep is None else list(named(keep))}
     return _edited("accompany", source, said, write, listener, options)
 
@@ -93,6 +95,7 @@ def harmonise(
         kept = None if melody is None else (melody,)
         return accompany_song(song, replace(prompt, parts=named(add)), player, keep=kept, harmonise=True, on_bar=on_bar)
 
+    Prompt(parts=named(add))
     return _edited("harmonise", source, {"melody": melody, "add": list(named(add))}, write, listener, options)
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -110,13 +111,16 @@ class _Draft:
         """Put an event at ``tick`` of a track, in the ``order`` given above among others at that tick."""
         self.new[track].append((tick, order, data))
 
-    def kept(self, port: int, channel: int) -> Iterator[tuple[int, Stroke]]:
-        """The notes that stay on a channel, with the numbers of their tracks."""
+    @cached_property
+    def kept(self) -> dict[tuple[int, int], list[tuple[int, Stroke]]]:
+        """The notes that stay, with the numbers of their tracks, by port and channel; to be asked for once all others
+        are ``gone``."""
+        found: dict[tuple[int, int], list[tuple[int, Stroke]]] = defaultdict(list)
         for number, track in enumerate(self.file.tracks):
-            if track.port == port:
-                for stroke in track.paired[0]:
-                    if stroke.channel == channel and stroke.on not in self.gone[number]:
-                        yield number, stroke
+            for stroke in track.paired[0]:
+                if stroke.on not in self.gone[number]:
+                    found[track.port, stroke.channel].append((number, stroke))
+        return found
 
     def written(self, song: OpenedSong, end_tick: int | None) -> bytes:
         """The file with what is gone left out and what is new put in."""
@@ -162,16 +166,14 @@ def _clear_pedals(song: OpenedSong, spans: Sequence[Span], draft: _Draft) -> Non
     for span in spans:
         part = song.parts[span.part]
         homes[part.port, part.channel].append((part.track, span))
+    pedals: dict[tuple[int, int], list[tuple[int, int, int, int]]] = defaultdict(list)
+    for number, track in enumerate(song.file.tracks):
+        for place, (tick, data) in enumerate(track.events):
+            if data[0] & 0xF0 == CONTROL and data[1] == SUSTAIN_PEDAL:
+                pedals[track.port, data[0] & 0x0F].append((tick, number, place, data[2]))
     for (port, channel), there in homes.items():
-        kept = list(draft.kept(port, channel))
-        moves = [
-            (event.tick, number, place, event.data[2])
-            for number, track in enumerate(song.file.tracks)
-            if track.port == port
-            for place, event in enumerate(track.events)
-            if event.data[0] == CONTROL | channel and event.data[1] == SUSTAIN_PEDAL
-        ]
-        moves.sort(key=lambda move: move[0])
+        kept = draft.kept[port, channel]
+        moves = sorted(pedals[port, channel])
         ticks = [tick for tick, *_ in moves]
         alone = []
         for _, span in there:
@@ -217,7 +219,7 @@ def _put_notes(wanted: Sequence[_Wanted], draft: _Draft) -> None:
         keys[want.port, want.channel][want.note.pitch].append(want)
     for (port, channel), by_pitch in keys.items():
         kept: dict[int, list[_Taken]] = defaultdict(list)
-        for number, stroke in draft.kept(port, channel):
+        for number, stroke in draft.kept[port, channel]:
             end = FOREVER if stroke.end is None else stroke.end
             kept[stroke.pitch].append(_Taken(stroke.onset, end, number, True))
         for number, track in enumerate(draft.file.tracks):

@@ -178,7 +178,9 @@ class _Check:
             if found < len(kept) and event == kept[found]:
                 found += 1
             elif not self._may_add(number, now.port, event):
-                raise self.refused(_named(number, event, "is new"))
+                lost = found < len(kept) and kept[found] not in now.events
+                event = kept[found] if lost else event
+                raise self.refused(_named(number, event, "is gone or has moved" if lost else "is new"))
         if found < len(kept):
             raise self.refused(_named(number, kept[found], "is gone or has moved"))
         if now.end_tick < was.end_tick or now.tail != was.tail:

@@ -194,3 +194,36 @@ def test_the_key_moves_the_music_as_a_whole(at_home: Path) -> None:
 def test_no_note_is_too_soft_to_be_heard(model: Path) -> None:
     score = compose_score(Prompt(bars=4, parts=BAND, seed=2, temperature=1.5), checkpoint=model)
     assert min(note.velocity for part in score.parts for note in part.notes) >= 18
+
+
+def test_where_the_chart_says_so_everybody_rests(model: Path) -> None:
+    prompt = Prompt(bars=4, parts=("piano", "guitar", "bass"), chords="C | N.C. | F | C", metre="4/4", seed=2)
+    score = compose_score(prompt, checkpoint=model)
+    assert all(not 1920 <= note.onset_ticks < 3840 for part in score.parts for note in part.notes)
+    assert [text.text for text in score.chords] == ["C", "N.C.", "F", "C"]
+
+
+def test_a_bass_plays_the_root_or_the_fifth_on_a_change(model: Path) -> None:
+    prompt = Prompt(bars=8, parts=("bass",), chords="C | Am7 | F/A | G", metre="4/4", seed=4, temperature=0.8)
+    (bass,) = compose_score(prompt, checkpoint=model).parts
+    firm = [(0, 7), (9, 4), (9,), (7, 2)]
+    starts = [note for note in bass.notes if note.onset_ticks % 1920 == 0 and note.onset_ticks < 7 * 1920]
+    assert all(note.pitch % 12 in firm[note.onset_ticks // 1920 % 4] for note in starts)
+
+
+def test_a_form_comes_back_and_is_marked(model: Path) -> None:
+    prompt = Prompt(bars=12, parts=("piano", "bass"), form="A4 B4 A4", metre="4/4", seed=3, temperature=0.8)
+    score = compose_score(prompt, checkpoint=model)
+    assert [(text.tick // 1920, text.text) for text in score.markers] == [(0, "A"), (4, "B"), (8, "A")]
+
+    def bar(number: int) -> set[tuple[int, int]]:
+        notes = (note for part in score.parts for note in part.notes if note.onset_ticks // 1920 == number)
+        return {(note.onset_ticks % 1920, note.pitch) for note in notes}
+
+    def likeness(one: int, other: int) -> float:
+        both = bar(one) | bar(other)
+        return len(bar(one) & bar(other)) / len(both) if both else 1.0
+
+    # The last bar closes the piece, and of a section that comes back a bar in a few is varied.
+    assert np.median([likeness(n, n + 8) for n in range(3)]) > 0.7
+    assert any(bar(n) for n in range(4)) and [bar(n) for n in range(4)] != [bar(n) for n in range(4, 8)]

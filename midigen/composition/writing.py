@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from midigen.analysis import Chord, beat_length
+from midigen.analysis import NO_CHORD, Chord, beat_length
 from midigen.composition.hands import Amount, Closing, Follow, InHarmony, Register, reference_of
 from midigen.composition.layout import Layout, next_window
 from midigen.composition.table import Table, moved
@@ -171,10 +171,13 @@ class Writer:
                 return SettledCell(table.at_home(HARMONY, followed[0], layout.shift), v), ()
             root = int(table.keys[bar]) % 12 if table.ends and bar == table.bars - 1 else None
             return HarmonyCell(length, beat_length(int(table.metres[bar])), v, silence=False, root=root), ()
-        if bar not in self._repeated:  # its harmony is the musician's, and was fed
-            self._repeated[bar] = self._what_repeats(bar, followed)
         number = row - FIRST_PART
         lane = table.lanes[number]
+        theirs = lane.kind != "drums" and (HARMONY, bar) in self._theirs
+        if theirs and all(chord.root == NO_CHORD for chord in self._chords(bar, layout.shift)):
+            return SettledCell(np.zeros(0, dtype=np.uint16), v), ()  # the chart says to rest
+        if bar not in self._repeated:  # its harmony is the musician's, and was fed
+            self._repeated[bar] = self._what_repeats(bar, followed)
         earlier = [table.cells[row][b] for b in range(max(0, bar - SILENT_BARS + 1), bar)]
         silent = all(cell is None or not len(cell) for cell in earlier)
         last_chance = silent and (len(earlier) == SILENT_BARS - 1 or bar == table.bars - 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ class TorchEngine:
             ) from None
         load_state(self._model, checkpoint.weights())
         self._cache: Any = None  # transformers makes one in the first step
+        # From 5.24 on transformers calls it by a shorter name, and warns of the other.
+        self._past = "cache" if "cache" in signature(self._model.forward).parameters else "past_key_values"
 
     @property
     def vocabulary_size(self) -> int:
@@ -62,9 +65,9 @@ class TorchEngine:
         ids = check_ids(ids, self.vocabulary_size, self.position, self.context)
         with torch.inference_mode(), _one_thread():
             output = self._model(
-                input_ids=torch.tensor(ids)[None], past_key_values=self._cache, use_cache=True, logits_to_keep=rows
+                input_ids=torch.tensor(ids)[None], use_cache=True, logits_to_keep=rows, **{self._past: self._cache}
             )
-        self._cache = output.past_key_values
+        self._cache = output[self._past]
         logits: np.ndarray = output.logits[0].numpy()
         return logits
 
