@@ -2,7 +2,8 @@
 
 Each run is a process of its own. Stages are what ``--timings`` reports; "start-up" is the rest of the wall time: the
 interpreter, the imports that come before the first stage, and the end. Memory is the most that the process held at
-once (resident set, from the operating system). ``--help`` is timed in the same way.
+once (resident set, from the operating system). Nothing is taken from the cache of stems. ``--help`` is timed in the
+same way.
 
     python -m benchmarks.compose --runs 5 -- --bars 32 --seed 7
 """
@@ -41,7 +42,7 @@ def measure(words: list[str], folder: Path) -> Run:
     with errors.open("w") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "midigen", *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=stderr,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "MIDIGEN_CACHE": "off"},
         )  # fmt: skip
         _, status, usage = os.wait4(process.pid, 0)  # this child's own peak, not that of all children so far
     wall = time.perf_counter() - began
