@@ -713,6 +713,13 @@ def test_the_check_knows_the_channels_of_new_parts() -> None:
         difference(song, smf(*BAND, "00 922840\n10 822800\n" + END), added=[NEW_BASS])
 
 
+def test_texts_belong_on_the_first_track() -> None:
+    song, chord = open_song(smf(*BAND)), "00 ff0101 46\n"
+    difference(song, smf(chord + BAND[0], *BAND[1:]), chords=[Text(0, "F")])
+    with pytest.raises(OutputError, match="track 2, tick 0: ff 01 01 46 is new"):
+        difference(song, smf(BAND[0], chord + BAND[1], *BAND[2:]), chords=[Text(0, "F")])
+
+
 def test_the_difference_is_told() -> None:
     song = open_song(smf(OVERLAP + END))
     spans = [Span(0, 90, 100, [Note(90, 65, 10, 9)])]

@@ -106,7 +106,9 @@ def read_song(
     sources: list[int | None] = []
     for number, (kind, slot) in places.items():
         part = score.parts[number]
-        program = None if kind == "drums" else part.program if part.kind == kind else INSTRUMENTS[kind].default_program
+        row = INSTRUMENTS[kind]
+        known = part.program if part.program in row.programs else row.default_program
+        program = None if kind == "drums" else known
         lanes.append(Lane(PartHeader(kind, slot, program), part.name, part.program))
         sources.append(number)
     for wish in added:
