@@ -408,7 +408,7 @@ def test_the_samples_do_not_depend_on_the_blocks_or_the_threads(
     session = replace(session, channels={**session.channels, "piano": replace(LINEAR.channels["piano"], bus="rhythm")})
     expected = summed(band, session)
     for size in (1_000, 77_777):
-        desk, _, _ = blend(band, session, threads=1)
+        desk, _, _ = blend(band, session, threads=3)
         np.testing.assert_array_equal(np.concatenate(list(desk.blocks(size)), axis=1), expected)
         monkeypatch.setattr(midigen.desk, "BLOCK_FRAMES", size)
         np.testing.assert_array_equal(summed(band, session), expected)
