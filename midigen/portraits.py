@@ -31,6 +31,7 @@ def mix_trace(mix: Mix, title: str = "mix") -> MixTrace:
     trace = trace_of(mix.signal)
     hz = np.array(CURVE_HZ)
     hz = hz[hz < 0.49 * mix.signal.rate]
+    # As balance and fader have it: what an equaliser and a compressor take, make-up gain is there to give back.
     rows = [
         StemRow(stem.name, stem.kind, stem.lufs + stem.trim_db + stem.gain_db, stem.pan, stem.heard)
         for stem in mix.applied

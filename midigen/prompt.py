@@ -155,7 +155,9 @@ def _checked_parts(parts: Iterable[str]) -> tuple[str, ...]:
     for kind in plain:
         slots = instrument(kind).slots
         if plain.count(kind) > slots:
-            raise BadRequest(f"part {kind!r} is asked for {plain.count(kind)} times: at most {slots} fit one song")
+            raise BadRequest(
+                f"part {kind!r} is asked for {plain.count(kind)} times: at most {slots} fit one song; ask for fewer"
+            )
     return tuple(":".join(word.strip() for word in kind.split(":", 1)).rstrip(":") for kind in kinds)
 
 

@@ -239,34 +239,11 @@ def _picture(score: Score) -> bytes:
 def mix_picture(mix: Mix, title: str = "mix") -> bytes:
     """The mix as a PNG: waveform, loudness, spectrum, and the balance of its parts; see
     :func:`midigen.pictures.draw_mix`. Reads the mix once."""
-    import numpy as np
+    from midigen.pictures import draw_mix
+    from midigen.portraits import mix_trace
 
-    from midigen.pictures import MixTrace, StemRow, draw_mix
-    from midigen.spectra import THIRDS_HZ
-    from midigen.tracing import trace_of
-
-    trace, loudness, master = trace_of(mix.signal), mix.loudness, mix.session.master
     buffer = io.BytesIO()
-    seen = MixTrace(
-        seconds=trace.seconds,
-        column_seconds=trace.envelope.seconds_a_column,
-        lowest=trace.envelope.lowest,
-        highest=trace.envelope.highest,
-        rms=trace.envelope.rms,
-        momentary_lufs=loudness.momentary_lufs,
-        short_term_lufs=loudness.short_term_lufs,
-        integrated_lufs=loudness.integrated_lufs,
-        range_lu=loudness.range_lu,
-        true_peak_dbtp=loudness.true_peak_dbtp,
-        spectrum_hz=np.array(THIRDS_HZ),
-        spectrum_db=trace.spectrum.thirds_db(),
-        # as balance and fader have it; what an equaliser and a compressor take, make-up gain is there to give back
-        stems=[StemRow(a.name, a.kind, a.lufs + a.trim_db + a.gain_db, a.pan, a.heard) for a in mix.applied],
-        target_lufs=master.lufs,
-        ceiling_dbtp=master.ceiling_dbtp,
-        title=title,
-    )
-    draw_mix(seen, buffer)
+    draw_mix(mix_trace(mix, title), buffer)
     return buffer.getvalue()
 
 

@@ -6,13 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from midigen.cli.values import song_file
+
 if TYPE_CHECKING:
     from midigen.score import Score
     from midigen.sections import Heard
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("midi", metavar="SONG.mid", help="any Standard MIDI File")
+    parser.add_argument(
+        "midi", metavar="SONG.mid", type=song_file, help="any Standard MIDI File, or a folder that compose has written"
+    )
     parser.add_argument("--json", action="store_true", help="for programs: every chord with its place and its notes")
     parser.add_argument(
         "-o", "--output", metavar="FILE", default=None,

@@ -25,13 +25,16 @@ from midigen.cli.values import (
     add_output_options,
     add_soundfont_options,
     given,
+    song_file,
 )
 
 
 def add_song(parser: argparse.ArgumentParser) -> None:
     """The song, and that nothing has a default here: it has one home, the function called."""
     parser.argument_default = argparse.SUPPRESS
-    parser.add_argument("midi", metavar="SONG.mid", help="any Standard MIDI File")
+    parser.add_argument(
+        "midi", metavar="SONG.mid", type=song_file, help="any Standard MIDI File, or a folder that compose has written"
+    )
 
 
 def add_shared_options(parser: argparse.ArgumentParser, program: bool = False) -> None:

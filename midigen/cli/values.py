@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+
+def song_file(text: str) -> str:
+    """A MIDI file; for the folder of a song, the one in it."""
+    inside = Path(text) / "song.mid"
+    return str(inside) if inside.is_file() else text
 
 
 def whole(text: str) -> int:

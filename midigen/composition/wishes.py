@@ -207,7 +207,10 @@ def _span(kind: str, said: Any) -> tuple[int, int] | None:
         ends = re.fullmatch(r"\s*(\S+?)\s*(?:-|to|\.\.)\s*([A-Ga-g0-9]\S*)\s*", said)
         if not ends:
             raise BadRequest(f"range {kind}={said}: {cure}")
-        low, high = parse_pitch(ends[1]), parse_pitch(ends[2])
+        try:
+            low, high = parse_pitch(ends[1]), parse_pitch(ends[2])
+        except BadRequest as error:
+            raise BadRequest(f"range {kind}={said}: {error}") from None
     else:
         low, high = (int(pitch) for pitch in said)
     if high - low < NARROWEST_SPAN:
