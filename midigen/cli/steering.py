@@ -22,9 +22,7 @@ def add_sampling_options(group: argparse._ArgumentGroup) -> None:
         "--keep-takes", action="store_true", default=argparse.SUPPRESS,
         help="write the MIDI of all takes, the best first, into takes/",
     )  # fmt: skip
-    group.add_argument(
-        "--temperature", metavar="T", type=number, help="above 0, up to 2: lower is safer (default: 1)"
-    )
+    group.add_argument("--temperature", metavar="T", type=number, help="above 0, up to 2: lower is safer (default: 1)")
     group.add_argument(
         "--top-p", metavar="P", type=number, help="draw from this share of the likeliest, up to 1 (default: 0.98)"
     )
