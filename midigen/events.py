@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from midigen.charsets import decode, guess_charset
 from midigen.errors import BadFile
-from midigen.midi import LONGEST_TICKS
+from midigen.score import LONGEST_TICKS, Text
 
 META, TEXT, TRACK_NAME, INSTRUMENT_NAME, LYRIC, MARKER, PORT, END_OF_TRACK = 0xFF, 1, 3, 4, 5, 6, 0x21, 0x2F
+TEXTS = (TEXT, 2, TRACK_NAME, INSTRUMENT_NAME, LYRIC, MARKER, 7, 8, 9)  # the metas that hold words
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 SYSEX = (0xF0, 0xF7)
 # Bytes after a system message's status (MIDI 1.0, table 5). A file should not hold these; some do.
@@ -169,6 +171,25 @@ def held(event: Event) -> bytes:
 def meta(kind: int, text: bytes = b"") -> bytes:
     """The ``data`` of a meta event of type ``kind`` that holds ``text``."""
     return bytes([META, kind]) + _variable(len(text)) + text
+
+
+def charset_of(file: EventFile) -> str:
+    """The charset that the texts of a file seem to be written in: see :mod:`midigen.charsets`."""
+    metas = (meta_of(event) for track in file.tracks for event in track.events if event.data[0] == META)
+    return guess_charset(text for kind, text in metas if kind in TEXTS)
+
+
+def lyrics_of(file: EventFile, charset: str) -> dict[int, tuple[Text, ...]]:
+    """The lyric events of each track (from 0) that has any, in order of time."""
+    found = {
+        number: tuple(
+            Text(event.tick, decode(held(event), charset))
+            for event in track.events
+            if event.data[0] == META and event.data[1] == LYRIC
+        )
+        for number, track in enumerate(file.tracks)
+    }
+    return {number: texts for number, texts in found.items() if texts}
 
 
 def read_events(data: bytes, label: str = "MIDI data") -> EventFile:

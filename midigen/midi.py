@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from midigen.errors import BadFile, OutputError
+from midigen.events import NOTE_ON, PROGRAM, charset_of, lyrics_of, read_events
 from midigen.instruments import OTHER, kind_of
-from midigen.score import KEY_NAMES, Bend, Control, Key, Metre, Note, Part, Score, Tempo, Text
+from midigen.score import KEY_NAMES, LONGEST_TICKS, Bend, Control, Key, Metre, Note, Part, Score, Tempo, Text
 
 if TYPE_CHECKING:
     import mido
     import pretty_midi
 
-LONGEST_TICKS = 2**31 - 1
 BANK_SELECT = (0, 32)  # the controllers that choose a bank: the first counts 128 banks, the second one
 _tick_of = attrgetter("tick")
 
@@ -44,7 +45,7 @@ def read_midi(source: str | Path | bytes, name: str = "") -> Score:
             raise BadFile(f"{label}: no such file; give the path of a .mid file") from None
         except OSError as error:
             raise BadFile(f"{label}: cannot be read ({error.strerror}); give the path of a .mid file") from None
-    return from_symusic(_parse(data, label), label)
+    return _sung(from_symusic(_parse(data, label), label), data, label)
 
 
 def _parse(data: bytes, label: str) -> Any:
@@ -120,10 +121,42 @@ def from_symusic(raw: Any, label: str = "score") -> Score:
         metres=metres,
         keys=_last_of_tick(_key(k.time, k.key, k.tonality) for k in raw.key_signatures if -7 <= k.key <= 7),
         markers=tuple(sorted(Text(m.time, m.text) for m in raw.markers)),
-        lyrics=tuple(sorted(lyrics)),
+        lyrics=tuple(sorted(lyrics, key=_tick_of)),
         title=Path(label).stem,
         ticks_per_quarter=int(raw.ticks_per_quarter),
     )
+
+
+def _sung(score: Score, data: bytes, label: str) -> Score:
+    """The score with lyrics given to the part whose track holds them: symusic keeps them apart from the notes.
+
+    Those of a track without notes, or with several parts, belong to the whole.
+    """
+    if not score.lyrics:
+        return score
+    try:
+        file = read_events(data, label)
+    except BadFile:  # symusic takes some files as they are that are broken elsewhere
+        return score
+    tracks: list[int] = []
+    for number, track in enumerate(file.tracks):
+        programs: dict[int, int] = {}
+        played: dict[tuple[int, int], None] = {}  # what symusic makes a part of
+        for _, event in track.events:
+            if event[0] & 0xF0 == PROGRAM:
+                programs[event[0] & 0x0F] = event[1]
+            elif event[0] & 0xF0 == NOTE_ON and event[2]:
+                played[event[0] & 0x0F, programs.get(event[0] & 0x0F, 0)] = None
+        tracks += [number] * len(played)
+    if len(tracks) != len(score.parts):
+        return score
+    lyrics = lyrics_of(file, charset_of(file))
+    parts = [
+        replace(part, lyrics=lyrics.pop(number)) if number in lyrics and tracks.count(number) == 1 else part
+        for part, number in zip(score.parts, tracks, strict=True)
+    ]
+    rest = sorted((text for texts in lyrics.values() for text in texts), key=_tick_of)
+    return replace(score, parts=tuple(parts), lyrics=tuple(rest))
 
 
 def _last_of_tick(events):
@@ -135,8 +168,9 @@ def _last_of_tick(events):
 
 
 def to_mido(score: Score) -> mido.MidiFile:
-    """A type 1 :class:`mido.MidiFile`: a conductor track (title, tempo, metre, key, markers, chord symbols, lyrics),
-    then one track a part with its name, bank, program, controllers, bends and notes; drums on channel 10."""
+    """A type 1 :class:`mido.MidiFile`: a conductor track (title, tempo, metre, key, markers, chord symbols, and the
+    lyrics of no part), then one track a part with its name, bank, program, controllers, bends, lyrics and notes; drums
+    on channel 10."""
     import mido
 
     file = mido.MidiFile(type=1, ticks_per_beat=score.ticks_per_quarter, charset="utf-8")
@@ -170,11 +204,12 @@ def to_mido(score: Score) -> mido.MidiFile:
         events.append((0, 2, mido.Message("program_change", program=part.program, channel=channel)))
         bends = [(b.tick, 3, mido.Message("pitchwheel", pitch=b.value, channel=channel)) for b in part.bends]
         events += bends
+        events += [(t.tick, 4, meta("lyrics", text=t.text)) for t in part.lyrics]
         for n in part.notes:
             on = mido.Message("note_on", note=n.pitch, velocity=n.velocity, channel=channel)
             off = mido.Message("note_off", note=n.pitch, velocity=0, channel=channel)
             # A note of no length ends after it begins; any other ends before the next one at its tick begins.
-            events += [(n.onset_ticks, 5, on), (n.end_ticks, 4 if n.duration_ticks else 6, off)]
+            events += [(n.onset_ticks, 6, on), (n.end_ticks, 5 if n.duration_ticks else 7, off)]
         file.tracks.append(_track(events, end))
     return file
 

@@ -15,13 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from midigen.charsets import decode, guess_charset, one_line
+from midigen.charsets import decode, one_line
 from midigen.errors import BadFile
 from midigen.events import (
     BEND,
     CONTROL,
     INSTRUMENT_NAME,
-    LYRIC,
     MARKER,
     META,
     PROGRAM,
@@ -30,7 +29,9 @@ from midigen.events import (
     EventFile,
     Stroke,
     Track,
+    charset_of,
     held,
+    lyrics_of,
     meta_of,
     read_events,
 )
@@ -42,7 +43,6 @@ from midigen.score import Bend, Control, Key, Metre, Note, Part, Score, Tempo, T
 
 DRUM_CHANNEL = 9  # the tenth, counted from 0 (General MIDI)
 TEMPO, METRE, KEY = 0x51, 0x58, 0x59
-_TEXTS = (1, 2, TRACK_NAME, INSTRUMENT_NAME, LYRIC, MARKER, 7, 8, 9)
 # Low and one at a time: a bass, where nothing else says what plays. E2 is 40; guitars and left hands lie higher.
 LOW_PITCH, MOST_TOGETHER, FEWEST_NOTES = 45.0, 0.1, 8
 CONTRABASS, BASS_AND_LEAD = 43, 87  # General MIDI programs that belong to no row, but may well play the bass
@@ -108,7 +108,7 @@ def open_song(source: str | Path | bytes, label: str = "") -> OpenedSong:
             raise BadFile(f"{label}: cannot be read ({error.strerror}); give the path of a .mid file") from None
     file = read_events(data, label)
     metas = [(event.tick, *meta_of(event)) for track in file.tracks for event in track.events if event.data[0] == META]
-    charset = guess_charset(text for _, kind, text in metas if kind in _TEXTS)
+    charset = charset_of(file)
     lines = list(_lines(file, charset))
     names = _names(lines)
     parts = tuple(
@@ -306,8 +306,10 @@ def _score(
         elif kind == KEY and len(said) >= 2 and (sharps := (said[0] + 128) % 256 - 128) in range(-7, 8):
             minor = said[1] == 1
             keys[tick] = Key(tick, (7 * sharps + 9 * minor) % 12, "minor" if minor else "major")
-        elif kind in (MARKER, LYRIC):
+        elif kind == MARKER:
             texts[kind].append(Text(tick, decode(said, charset)))
+    sung = lyrics_of(file, charset)
+    alone = Counter(part.track for part in parts)
     return Score(
         parts=tuple(
             Part(
@@ -319,6 +321,7 @@ def _score(
                 notes=line.notes,
                 controls=tuple(controls[part.port, part.channel]),
                 bends=tuple(bends[part.port, part.channel]),
+                lyrics=sung.pop(part.track, ()) if alone[part.track] == 1 else (),
             )
             for part, line in zip(parts, lines, strict=True)
         ),
@@ -326,7 +329,7 @@ def _score(
         metres=tuple(metres.values()),
         keys=tuple(keys.values()),
         markers=tuple(sorted(texts[MARKER])),
-        lyrics=tuple(sorted(texts[LYRIC])),
+        lyrics=tuple(sorted((text for texts in sung.values() for text in texts), key=lambda text: text.tick)),
         title=title,
         ticks_per_quarter=file.division,
     )

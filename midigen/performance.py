@@ -56,8 +56,8 @@ def humanise(score: Score, amount: float, seed: int) -> Score:
     What is written stays: rounded to the model's grid every note has its bar, position and pitch as before, and outside
     the drums its length as far as :data:`midigen.grid.DURATIONS` tells lengths apart. The order of different onsets in
     a part stays, notes of one pitch overlap only where they did, nothing begins before tick 0 or ends after the
-    piece. Tempo, metre, chords, markers, lyrics, controls and bends stay where they are. Deviations are whole ticks: a
-    score of 24 ticks a quarter or fewer has no room for any, and keeps its timing.
+    piece. Tempo, metre, chords, markers, controls and bends stay where they are, syllables with their notes. Deviations
+    are whole ticks: a score of 24 ticks a quarter or fewer has no room for any, and keeps its timing.
 
     The same score, amount and ``seed`` (0 or more) give the same result, a part's name choosing its random numbers: to
     leave a part out or to add one changes no other. Raises :class:`BadRequest`.
@@ -140,7 +140,13 @@ def _check_amount(amount: object, what: str, cure: str) -> None:
 def _with_notes(part: Part, onsets: np.ndarray, lengths: np.ndarray, velocities: np.ndarray) -> Part:
     """``part`` with these in place of its own, note by note, and sorted again."""
     rows = zip(onsets.tolist(), part.notes, lengths.tolist(), velocities.tolist(), strict=True)
-    return replace(part, notes=tuple(sorted(Note(o, n.pitch, d, v) for o, n, d, v in rows)))
+    moved = replace(part, notes=tuple(sorted(Note(o, n.pitch, d, v) for o, n, d, v in rows)))
+    if not part.lyrics:
+        return moved
+    # Of a chord, the top note sings.
+    sung = {note.onset_ticks: onset for note, onset in zip(part.notes, onsets.tolist(), strict=True)}
+    lyrics = (replace(text, tick=sung.get(text.tick, text.tick)) for text in part.lyrics)
+    return replace(moved, lyrics=tuple(sorted(lyrics, key=lambda text: text.tick)))
 
 
 class _Dice:

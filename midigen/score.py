@@ -10,6 +10,7 @@ import numpy as np
 from midigen.errors import BadRequest
 from midigen.instruments import OTHER
 
+LONGEST_TICKS = 2**31 - 1  # what a tick may be in a file; none of music comes near
 TICKS_PER_QUARTER = 480  # what midigen writes; divisible by 12, so the model's grid falls on whole ticks
 
 
@@ -126,7 +127,8 @@ class Part:
     """One instrument's music.
 
     ``kind`` is a row of :mod:`midigen.instruments` or ``"other"``; ``program`` (0..127) and ``bank`` choose the sound.
-    Notes, controls and bends are sorted by time.
+    Notes, controls and bends are sorted by time. ``lyrics`` are what is sung to the part, as its track in a MIDI file
+    says it: see :mod:`midigen.syllables`.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Part:
     notes: tuple[Note, ...] = ()
     controls: tuple[Control, ...] = ()
     bends: tuple[Bend, ...] = ()
+    lyrics: tuple[Text, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.program, 0, 127, "program")
@@ -156,7 +159,8 @@ class Part:
 class Score:
     """A piece: parts over one map of tempo, metre and key.
 
-    Ticks are counted from 0 with ``ticks_per_quarter`` to a quarter note. Where a map is empty at tick 0 the MIDI
+    Ticks are counted from 0 with ``ticks_per_quarter`` to a quarter note. ``lyrics`` are those that belong to no part
+    (of a track without notes, or of several parts). Where a map is empty at tick 0 the MIDI
     standard's values hold: 120 quarters a minute and 4/4.
     """
 

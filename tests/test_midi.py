@@ -46,6 +46,7 @@ parts = st.builds(
     notes=lines(),
     controls=st.lists(controls, max_size=6).map(in_time),
     bends=st.lists(bends, max_size=6).map(in_time),
+    lyrics=st.lists(st.builds(Text, ticks, words), max_size=4, unique_by=lambda text: text.tick).map(in_time),
 )
 # A tempo is kept in whole microseconds a quarter.
 tempos = st.builds(lambda tick, microseconds: Tempo(tick, 6e7 / microseconds), ticks, st.integers(150_000, 3_000_000))
@@ -78,6 +79,7 @@ def test_what_is_written_is_read(score: Score) -> None:
         assert (part.program, part.bank, part.is_drum) == (original.program, original.bank, original.is_drum)
         assert part.controls == original.controls
         assert part.bends == original.bends
+        assert part.lyrics == original.lyrics
     assert [(t.tick, pytest.approx(t.qpm, rel=1e-6)) for t in found.tempos] == [(t.tick, t.qpm) for t in score.tempos]
     assert found.metres == score.metres
     assert found.keys == score.keys
