@@ -125,16 +125,17 @@ def longest_run(score: Score, index: Index) -> Run:
     for part in score.parts:
         if part.is_drum or not part.notes:
             continue
-        onsets, pitches = _skyline(np.rint(part.note_table[:, 0] * scale).astype(np.int64), part.note_table[:, 2])
-        notes, first = _longest(onsets, pitches, index)
+        onsets, pitches = top_line(np.rint(part.note_table[:, 0] * scale).astype(np.int64), part.note_table[:, 2])
+        notes, first = longest_in_line(onsets, pitches, index)
         if notes > best.notes:
             bar = int(np.searchsorted(starts, onsets[first], side="right")) - 1
             best = Run(notes, part.name, bar)
     return best
 
 
-def _longest(onsets: np.ndarray, pitches: np.ndarray, index: Index) -> tuple[int, int]:
-    """Notes of the longest run of one line, and where it begins."""
+def longest_in_line(onsets: np.ndarray, pitches: np.ndarray, index: Index) -> tuple[int, int]:
+    """Notes of the longest run of one line (as :func:`top_line` gives it) that ``index`` knows, and where it begins; 0
+    where none is shared."""
     hashes, distinct = _windows(*_steps(onsets, pitches))
     known = index.knows(hashes) & (distinct >= DISTINCT)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
@@ -160,11 +161,11 @@ def _lines_of(song: SongView, vocabulary: Vocabulary) -> Iterable[tuple[np.ndarr
         bar = np.searchsorted(edges, np.flatnonzero(vocabulary.ends_note[ids]), side="right") - 1
         notes = read_notes(ids, kind, vocabulary)
         if len(notes) == len(bar):
-            yield _skyline(bar_starts[bar] + notes[:, 0], notes[:, 2])
+            yield top_line(bar_starts[bar] + notes[:, 0], notes[:, 2])
 
 
-def _skyline(onsets: np.ndarray, pitches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The highest note of each onset, in order."""
+def top_line(onsets: np.ndarray, pitches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Onsets (positions) and pitches of the highest note of each onset, in order."""
     order = np.lexsort((-pitches, onsets))
     first = np.concatenate([[True], np.diff(onsets[order]) > 0])[: len(order)]
     return onsets[order][first], pitches[order][first]

@@ -57,7 +57,6 @@ SYMBOLIC = [
     "losscurves",
     "packing",
     "generation",
-    "evaluation",
 ]
 SOUND = [
     "soundfonts",
@@ -79,12 +78,13 @@ SOUND = [
 ]
 PICTURES = ["pictures"]
 # The hall and the front door stand before everything. Composing a score knows no sound, so it looks to one wing only.
-HALL = ["composition", "portraits", "record", "song", "composing", "edits"]
+HALL = ["composition", "evaluation", "portraits", "record", "song", "composing", "edits"]
 ABOVE = {
     "composition": GROUND + SYMBOLIC,
     "portraits": [*GROUND, *SOUND, *PICTURES],  # what was measured, made ready to be drawn
     "record": [*GROUND, "renderers", "__init__"],
     "song": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "portraits", "record"],
+    "evaluation": [*GROUND, *SYMBOLIC, *PICTURES, "composition"],  # composes pieces to measure them
     "composing": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "edits": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "__init__": [*GROUND, *HALL],

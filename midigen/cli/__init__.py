@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "profile": ("midigen.cli.profile", "describe the sound of an instrument, from a stem or a SoundFont"),
     "prepare": ("midigen.cli.prepare", "read a corpus of MIDI files for training"),
     "train": ("midigen.cli.train", "train a model on a prepared corpus"),
+    "evaluate": ("midigen.cli.evaluate", "measure how good a model is, beside real songs"),
     "pack": ("midigen.cli.pack", "make a trained model one that composes"),
     "soundfonts": ("midigen.cli.soundfonts", "list SoundFonts and their sounds, and listen to them"),
 }

@@ -1,0 +1,80 @@
+"""``midigen evaluate``"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from midigen.cli.stopping import stop_at_once
+from midigen.cli.values import whole
+
+LABELS = {
+    "songs": "Measuring songs",
+    "loss": "Reading windows",
+    "listening": "Reading pairs of parts",
+    "pieces": "Composing pieces",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.argument_default = argparse.SUPPRESS
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", nargs="?", default=None,
+        help="a folder, or the name of a model that comes with midigen (default: the one that compose uses)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--songs", metavar="DIR", nargs="+", default=[],
+        help="folders or archives of MIDI files that the model has not learned from; without, only pieces are measured",
+    )  # fmt: skip
+    parser.add_argument("--pieces", metavar="N", type=whole, help="to compose (default: 200; 0: none)")
+    parser.add_argument("--bars", metavar="N", type=whole, help="of each (default: 64)")
+    parser.add_argument("--windows", metavar="N", type=whole, help="of songs, for the loss (default: 200)")
+    parser.add_argument("--seed", metavar="N", type=whole, help="of the first piece (default: 0)")
+    parser.add_argument("--threads", metavar="N", type=whole, help="CPU threads (default: 1)")
+    parser.add_argument("-o", "--output", metavar="FOLDER", default="evaluation", help="(default: evaluation)")
+    parser.add_argument("--force", action="store_true", default=False, help="replace what is in FOLDER")
+
+
+def run(args: argparse.Namespace) -> int:
+    stop_at_once()
+    from midigen.evaluation import evaluate
+    from midigen.evaluation.report import REPORT, write_report
+    from midigen.folders import new_folder
+
+    said = {name: vars(args)[name] for name in ("pieces", "bars", "windows", "seed", "threads") if name in args}
+    with new_folder(Path(args.output), force=args.force) as draft:
+        with Stages() as stages:
+            found = evaluate(args.checkpoint, songs=args.songs, on_progress=stages.tell, **said)
+        write_report(found, draft)
+    print(Path(args.output, REPORT))
+    return 0
+
+
+class Stages:
+    """A bar for each stage, on a terminal."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._bar: Any = None
+
+    def __enter__(self) -> Stages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        """``done`` of ``total`` in ``stage``."""
+        from tqdm import tqdm
+
+        if stage != self._stage:
+            self.__exit__()
+            tqdm.monitor_interval = 0
+            layout = "{desc} {bar} {n}/{total}, {remaining} left"
+            self._stage = stage
+            self._bar = tqdm(desc=LABELS[stage], total=total, bar_format=layout, disable=None, leave=False,
+                                  file=sys.stderr)  # fmt: skip
+        self._bar.update(done - self._bar.n)
