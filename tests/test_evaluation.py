@@ -1,8 +1,9 @@
-"""Evaluation: that losses are taken apart without loss, that listening is noticed, and that a report says what is there."""
+"""Evaluation: losses are taken apart without loss, listening is noticed, and a report says what is there."""
 
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 from songs import small_corpus, write_songs
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("transformers")
+
+import torch
 
 from midigen.cells import Cells
 from midigen.checkpoint import save_checkpoint
@@ -147,13 +150,24 @@ def test_a_report_has_songs_and_pieces_side_by_side(checkpoint: Path, tmp_path: 
     assert list(dict.fromkeys(stages)) == ["songs", "loss", "listening", "pieces"]
     write_report(found, tmp_path)
     numbers = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert numbers["counted"]["real"]["seen"] == 6 and numbers["counted"]["composed"]["seen"] == 2
+    assert numbers["counted"]["real"] == {"seen": 6, "measured": 3}  # in 4/4, with a bass and numbers["counted"]["composed"]["seen"] == 2
     assert numbers["loss"]["nats a note"] == pytest.approx(found.facts["loss"]["nats a note"], abs=1e-4)
     assert 0 <= numbers["degenerate"]["share"]["value"] <= 1
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     for words in ("nats a note", "piano given guitar", "pitch-class entropy", "nobody would keep"):
         assert words in text
     assert (tmp_path / "similarity.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_songs_in_an_archive_are_read_and_what_is_broken_is_counted(checkpoint: Path, tmp_path: Path) -> None:
+    paths = write_songs(tmp_path / "songs", 2, bars=40)
+    with zipfile.ZipFile(tmp_path / "songs.zip", "w") as archive:
+        for path in paths:
+            archive.write(path, path.name)
+        archive.writestr("broken.mid", b"MThd, or so it says")
+    found = evaluate(checkpoint, songs=[tmp_path / "songs.zip"], pieces=0, windows=1)
+    assert found.facts["counted"]["real"]["seen"] == 3
+    assert found.facts["loss"]["songs"] == 2
 
 
 def test_the_same_seed_gives_the_same_report(checkpoint: Path) -> None:

@@ -94,17 +94,19 @@ def evaluate(
     real, composed = Pieces(), Pieces()
     if songs:
         need_for_training("torch", "transformers")
-        files = list(find_files(songs))
+        files = sum(1 for _ in find_files(songs))
         if not files:
-            raise CorpusError(
-                f"{', '.join(map(str, songs))}: no MIDI file found; give folders or archives with .mid files"
-            )
-        for number, (_, name, read) in enumerate(files, start=1):
+            places = ", ".join(map(str, songs))
+            raise CorpusError(f"{places}: no MIDI file found; give folders or archives with .mid files")
+        # What is in an archive can be read only while it is gone through.
+        for number, (_, name, read) in enumerate(find_files(songs), start=1):
             try:
-                real.add(name, read_midi(read(), name), index, composed=False)
+                score = read_midi(read(), name)
             except MidigenError:
-                real.passed_over += 1
-            tell("songs", number, len(files))
+                real.pass_over()
+            else:
+                real.add(name, score, index, composed=False)
+            tell("songs", number, files)
         facts |= _read(opened, songs, windows, seed, threads, tell)
     if pieces:
         player = open_player(checkpoint, threads=threads)

@@ -39,7 +39,7 @@ class Pieces:
     ``rows`` has the measures of each piece with an excerpt, by name; ``curves`` each piece's
     :func:`~midigen.evaluation.measures.similarity_curve`; ``runs`` the notes of the longest run that its excerpt shares
     with the training songs; ``notes`` by ``(part, what)`` the pitches, durations (positions) and velocity steps of
-    notes; ``faults`` what is wrong with a piece, by its name; ``passed_over`` how many had no excerpt.
+    notes; ``faults`` what is wrong with a piece, by its name; ``seen`` counts also those that cannot be measured.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -47,7 +47,6 @@ class Pieces:
     runs: list[int] = field(default_factory=list)
     notes: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
-    passed_over: int = 0
     seen: int = 0
 
     def values(self, name: str) -> np.ndarray:
@@ -66,6 +65,10 @@ class Pieces:
         mean: np.ndarray = np.where(counts, np.where(known, curves, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
         return mean
 
+    def pass_over(self) -> None:
+        """One that cannot be read."""
+        self.seen += 1
+
     def add(self, name: str, score: Score, index: Index | None, composed: bool) -> None:
         """Measure ``score``. A real song counts where it is in 4/4 throughout and has an excerpt; of a composed piece
         it is noted what is wrong with it."""
@@ -75,11 +78,9 @@ class Pieces:
         try:
             grid = to_grid(score, KINDS)
         except MidigenError:
-            self.passed_over += 1
             return
         piece = excerpt(grid)
         if piece is None or not (grid.metres == FOUR_FOUR).all():
-            self.passed_over += 1
             return
         self.rows.append({name: measure(piece) for name, measure in MEASURES.items()})
         self.curves.append(similarity_curve(grid))
