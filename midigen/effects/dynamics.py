@@ -124,7 +124,7 @@ class GainRider:
         self._hop = hop = 2 ** max(round(math.log2(rate / _STEPS_A_SECOND)), 0)
         self._rise = -math.expm1(-hop / (rate * attack_ms / 1_000))
         self._fall = -math.expm1(-hop / (rate * release_ms / 1_000))
-        self._ramp = np.arange(hop) / hop
+        self._ramp = np.arange(hop, dtype=np.float32) / np.float32(hop)
         self._place = 0  # in the present step
         self._peak = 0.0  # of the present step, as far as it has gone
         self._held = np.zeros(math.ceil(_HOLD_SECONDS * rate / hop) - 1)  # the peaks of the steps before
@@ -146,16 +146,17 @@ class GainRider:
         end = self._place + frames
         steps, touched = end // self._hop, -(-end // self._hop)
         peaks = self._peaks(block if key is None else key, touched)
-        points = np.array([*self._points, *self._gains(peaks[:steps])])
-        starts = points[:touched, np.newaxis]
-        gain = starts + (points[1 : touched + 1, np.newaxis] - starts) * self._ramp
+        points = np.concatenate([self._points, self._gains(peaks[:steps])])
+        ends = points[: touched + 1, np.newaxis].astype(np.float32)
+        gain = (ends[1:] - ends[:-1]) * self._ramp
+        gain += ends[:-1]
         now = slice(self._place, end)
         self._points = (float(points[steps]), float(points[steps + 1]))
         self._peak = float(peaks[steps]) if touched > steps else 0.0
         self._place = end % self._hop
         if (points[: touched + 1] == 1.0).all():
             return block
-        return block * gain.ravel()[now].astype(np.float32)
+        return block * gain.ravel()[now]
 
     def _peaks(self, key: np.ndarray, touched: int) -> np.ndarray:
         """The peak of each step that ``key`` touches: float32 ``(touched,)``."""
@@ -164,21 +165,22 @@ class GainRider:
         np.abs(key[0], out=part)
         for side in key[1:]:
             np.maximum(part, np.abs(side), out=part)
-        peaks = whole.reshape(touched, self._hop).max(axis=1)
+        # turned first, so that the maximum is taken over long rows: three times as fast
+        peaks: np.ndarray = np.ascontiguousarray(whole.reshape(touched, self._hop).T).max(axis=0)
         peaks[0] = max(float(peaks[0]), self._peak)
         return peaks
 
-    def _gains(self, peaks: np.ndarray) -> list[float]:
-        """The factor to be reached after each of the steps with these ``peaks``."""
+    def _gains(self, peaks: np.ndarray) -> np.ndarray:
+        """The factor to be reached after each of the steps with these ``peaks``: float64, as many."""
         if self._curve is None or not len(peaks):
-            return []
+            return np.zeros(0)
         known = np.concatenate([self._held, peaks])
         self._held = known[len(peaks) :]
-        held = np.lib.stride_tricks.sliding_window_view(known, len(known) - len(peaks) + 1).max(axis=1)
-        asked = self._curve(20 * np.log10(np.maximum(held[: len(peaks)], _FLOOR)))
+        held = _sliding_maximum(known, len(known) - len(peaks) + 1)
+        asked = self._curve(20 * np.log10(np.maximum(held, _FLOOR)))
         taken = self._reduction_db
         if not taken and not asked.any():
-            return [self._makeup] * len(peaks)
+            return np.full(len(peaks), self._makeup)
         # A loop, since each step depends on whether the one before has passed what is asked; some 1,400 a second.
         path = []
         for wanted in asked.tolist():
@@ -190,5 +192,14 @@ class GainRider:
                     taken = 0.0
             path.append(taken)
         self._reduction_db = taken
-        gains: list[float] = (self._makeup * 10 ** (np.array(path) / -20)).tolist()
+        gains: np.ndarray = self._makeup * np.exp(np.array(path) * (-math.log(10) / 20))
         return gains
+
+
+def _sliding_maximum(values: np.ndarray, length: int) -> np.ndarray:
+    """The largest of every ``length`` neighbours: of twice as many with each step, for which few steps are enough."""
+    reached = 1
+    while 2 * reached <= length:
+        values, reached = np.maximum(values[:-reached], values[reached:]), 2 * reached
+    more = length - reached
+    return np.maximum(values[: len(values) - more], values[more:]) if more else values

@@ -17,7 +17,7 @@ from midigen.errors import BadRequest
 LARGEST_DB = 24.0
 SLOPES_DB = (12, 24)
 _HIGHEST_SHARE = 0.49  # of the rate: above it, as good as nothing is left that a band could turn up or down
-_GRID_FRAMES = 4_096  # states are looked at after every so many frames, wherever the blocks end
+_GRID_FRAMES = 16_384  # states are looked at after every so many frames, wherever the blocks end; each costs a call
 
 
 @dataclass(frozen=True)
