@@ -47,6 +47,8 @@ def compose(
     preset: str | None = None,
     rate: int = Sound.rate,
     format: str = Sound.format,
+    sound_for: Mapping[str, str] | None = None,
+    auto_equaliser: bool = False,
     checkpoint: str | None = None,
     engine: str = "onnx",
     mode: str = "fast",
@@ -70,7 +72,8 @@ def compose(
         register, span, program, swing, swing_unit, humanise, ending,
     ).with_seed()  # fmt: skip
     sound = Sound(
-        soundfont, soundfont_for, gain_db, pan, named(mute), named(solo), target_lufs, preset, rate, format
+        soundfont, soundfont_for, gain_db, pan, named(mute), named(solo), target_lufs, preset, rate, format, sound_for,
+        auto_equaliser,
     )  # fmt: skip
     names = list(zip(prompt.part_names, prompt.kinds, strict=True))
     # All that can be refused is refused before the model starts.

@@ -80,6 +80,16 @@ def k_weighting(rate: int) -> np.ndarray:
     return np.array([shelf, pass_high])
 
 
+def k_weighting_power(hz: np.ndarray, rate: int) -> np.ndarray:
+    """What the K-weighting at ``rate`` makes of the power at the frequencies ``hz`` (under half the rate): factors."""
+    backwards = np.exp(-2j * np.pi * hz / rate)  # one frame earlier
+    response = np.ones(np.shape(hz), dtype=np.complex128)
+    for b0, b1, b2, a0, a1, a2 in k_weighting(rate):
+        response *= (b0 + (b1 + b2 * backwards) * backwards) / (a0 + (a1 + a2 * backwards) * backwards)
+    power: np.ndarray = np.abs(response) ** 2
+    return power
+
+
 class KWeighting:
     """The K-weighting filter for ``channels`` at once, which goes on from block to block."""
 

@@ -29,6 +29,7 @@ def mix_files(
     mute: Sequence[str] | str = (),
     solo: Sequence[str] | str = (),
     target_lufs: float | str | None = None,
+    auto_equaliser: bool = False,
     rate: int | None = None,
     threads: int | None = None,
 ) -> Mix:
@@ -41,8 +42,9 @@ def mix_files(
     from midigen.mixing import mix
 
     stems, session = open_stems(
-        sources, preset=preset, gain_db=gain_db, pan=pan, mute=mute, solo=solo, target_lufs=target_lufs
-    )
+        sources, preset=preset, gain_db=gain_db, pan=pan, mute=mute, solo=solo, target_lufs=target_lufs,
+        auto_equaliser=auto_equaliser,
+    )  # fmt: skip
     return mix(stems, session, rate=rate, threads=threads)
 
 
@@ -55,6 +57,7 @@ def open_stems(
     mute: Sequence[str] | str = (),
     solo: Sequence[str] | str = (),
     target_lufs: float | str | None = None,
+    auto_equaliser: bool = False,
 ) -> tuple[list[Stem], Session]:
     """The stems that ``sources`` stand for, and the session that they are to be mixed with.
 
@@ -90,7 +93,8 @@ def open_stems(
                 stems.append(Stem(name, one.kind, open_audio(path.parent / one.file), one.preset))
             except BadFile as error:
                 raise BadFile(f"{path}: [stems.{name}] {error}") from None
-        base = session if preset is None else replace(base, stems=session.stems, tempo_qpm=session.tempo_qpm)
+        kept = {name: getattr(session, name) for name in ("stems", "tempo_qpm", "title", "artist")}
+        base = session if preset is None else replace(base, **kept)
     if not stems:
         raise BadRequest("no stems: give sound files, or the folder of a song")
     parts = [(stem.name, stem.kind) for stem in stems]
@@ -99,7 +103,9 @@ def open_stems(
             raise BadRequest(f"stem {name!r} is given twice: give every stem a name of its own")
     mute, solo = (one.split(",") if isinstance(one, str) else one for one in (mute, solo))
     mute, solo = ([name.strip() for name in one if name.strip()] for one in (mute, solo))
-    session = base.seated(parts).changed(parts, gain_db=gain_db, pan=pan, mute=mute, solo=solo, target_lufs=target_lufs)
+    session = base.seated(parts).changed(
+        parts, gain_db=gain_db, pan=pan, mute=mute, solo=solo, target_lufs=target_lufs, auto_equaliser=auto_equaliser
+    )
     return stems, session
 
 

@@ -1,8 +1,9 @@
 """Stems to a mix: every part balanced by its loudness, over the desk, to a loudness under a ceiling.
 
 *Balance.* Every stem is first brought to its instrument's place in a balanced band: by its own integrated loudness,
-to ``level_lu`` of the instrument table. The trim looks at nothing else, so what the user asks for is heard against
-the same band whatever is muted, soloed or turned up. Zero decibels everywhere is the balanced band.
+to ``level_lu`` of the instrument table. Where its equaliser is automatic, the loudness is that which its spectrum will
+have behind what that equaliser chose. The trim looks at nothing else, so what the user asks for is heard against the
+same band whatever is muted, soloed or turned up. Zero decibels everywhere is the balanced band.
 
 *Desk.* Strips, buses, sends and returns as the session has them: :mod:`midigen.desk`.
 
@@ -42,7 +43,7 @@ from midigen.desk import Desk, Line
 from midigen.effects import Processed, Setting
 from midigen.errors import BadRequest
 from midigen.instruments import INSTRUMENTS
-from midigen.loudness import Loudness, Meter
+from midigen.loudness import Loudness, Meter, k_weighting_power
 from midigen.mastering import master
 from midigen.session import Channel, Session, keys_of
 from midigen.session.presets import DEFAULT_PRESET, preset
@@ -168,13 +169,27 @@ def blend(
     applied, lines = [], []
     for stem, found in zip(stems, measured, strict=True):
         channel = equalised(session.channels[stem.name], found.spectrum, stem.kind)
-        trim_db = balance_trim_db(found.lufs, stem.kind)
+        trim_db = balance_trim_db(found.lufs + equaliser_lu(session.channels[stem.name], channel, found), stem.kind)
         applied.append(Applied(stem.name, stem.kind, found.lufs, trim_db, channel, heard[stem.name]))
         if heard[stem.name]:
             by = channel.ducking.by if channel.ducking is not None else ""
             keys = tuple(sorted(key for key in keys_of(stem.name, by, parts) if heard[key]))
             lines.append(Line(stem.name, at_rate(stem.audio, rate), channel, trim_db, keys))
     return Desk(lines, session, threads or _THREADS), tuple(applied), session
+
+
+def equaliser_lu(before: Channel, after: Channel, found: Measured) -> float:
+    """How much louder the equaliser of ``after`` leaves a stem than that of ``before``, in LU: of its spectrum, weighted
+    as a meter does; 0 where no spectrum was measured."""
+    if found.spectrum is None or before.equaliser == after.equaliser:
+        return 0.0
+    hz = found.spectrum.hz[1:-1]
+    heard = found.spectrum.power[1:-1] * k_weighting_power(hz, found.spectrum.rate)
+    powers = [
+        float(heard @ 10 ** (channel.equaliser.response_db(hz, found.spectrum.rate) / 10))
+        for channel in (before, after)
+    ]
+    return 10 * math.log10(powers[1] / powers[0]) if min(powers) > 0 else 0.0
 
 
 def balance_trim_db(lufs: float, kind: str) -> float:

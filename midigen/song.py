@@ -80,7 +80,7 @@ class Song:
                     (folder / "takes" / f"{number:02d}.mid").write_bytes(take)
             drawing = beside(mix_picture, self.mix, self.score.title or "mix")
             for stem in self.stems:
-                write_audio(stem.audio, folder / "stems" / f"{stem.name}.wav")
+                write_audio(stem.audio, folder / "stems" / f"{stem.name}.wav", tags=Tags(title=stem.name))
             mix = folder / f"mix.{self.format}"
             write_audio(self.mix.signal, mix, tags=Tags(title=self.score.title), loudness=self.mix.loudness)
             fonts = {name: font["name"] for name, font in self.record["soundfonts"].items()}
@@ -88,7 +88,7 @@ class Song:
                 stem.name: StemFile(f"stems/{stem.name}.wav", stem.kind, fonts[stem.name], stem.sound)
                 for stem in self.stems
             }
-            write_session(replace(self.mix.session, stems=files), folder / NAME, self.score.title)
+            write_session(replace(self.mix.session, stems=files), folder / NAME)
             (folder / "mix.png").write_bytes(drawing.result())
             hashes = {
                 path.relative_to(folder).as_posix(): sha256_of(path)
@@ -112,6 +112,8 @@ def render_midi(
     preset: str | None = None,
     rate: int = Sound.rate,
     format: str = Sound.format,
+    sound_for: Mapping[str, str] | None = None,
+    auto_equaliser: bool = False,
     threads: int | None = None,
     on_stage: OnStage | None = None,
     on_part: OnPart | None = None,
@@ -127,7 +129,8 @@ def render_midi(
     if not score.parts:
         raise BadFile(f"{source}: holds no notes; give a .mid file with music in it")
     sound = Sound(
-        soundfont, soundfont_for, gain_db, pan, named(mute), named(solo), target_lufs, preset, rate, format
+        soundfont, soundfont_for, gain_db, pan, named(mute), named(solo), target_lufs, preset, rate, format, sound_for,
+        auto_equaliser,
     )  # fmt: skip
     names = [(part.name, part.kind) for part in score.parts]
     sound.check([name for name, _ in names], [kind for _, kind in names])
@@ -158,10 +161,11 @@ def finish(
     load_library()
     picture = beside(_picture, score)
     tell_stage(on_stage, "render")
-    stems = tuple(render(score, fonts, rate=sound.rate, threads=threads, on_part=on_part))
+    stems = tuple(render(score, fonts, rate=sound.rate, presets=sound.sound_for, threads=threads, on_part=on_part))
     tell_stage(on_stage, "mix")
     parts = [(part.name, part.kind) for part in score.parts]
-    mixed = mix(stems, sound.session(parts, round(score.tempos[0].qpm, 3)), threads=threads)
+    session = replace(sound.session(parts, round(score.tempos[0].qpm, 3)), title=score.title)
+    mixed = mix(stems, session, threads=threads)
     drawn = picture.result()
     hashes = {path: sha256_of(path) for path in {font.path for font in fonts.values()}}
     played = {part.name: font_of(part, fonts)[0] for part in score.parts}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from midigen.errors import BadRequest
+from midigen.instruments import INSTRUMENTS
 
 if TYPE_CHECKING:
     from midigen.session import Session
@@ -25,7 +26,9 @@ class Sound:
     ``soundfont_for`` does not name; without both the best one found is taken. ``target_lufs`` is the loudness of the
     mix: -70 to -5, or "streaming", "podcast", "broadcast" or "off"; ``None`` is what the preset has. ``preset`` is
     what the mixer begins with (see :func:`midigen.session.presets.preset`; ``None`` is the default one). ``rate`` is
-    44100, 48000 or 96000 frames a second; the mix is written as ``format`` wav, flac, ogg or mp3.
+    44100, 48000 or 96000 frames a second; the mix is written as ``format`` wav, flac, ogg or mp3. ``sound_for`` are
+    sounds in the SoundFonts in place of the parts' own programs: a name ("Steel Guitar"), a program ("25"), or bank and
+    program ("8:25"). With ``auto_equaliser`` every part's own spectrum sets the bands of its equaliser that are off.
     """
 
     soundfont: str | None = None
@@ -38,6 +41,8 @@ class Sound:
     preset: str | None = None
     rate: int = RATES[0]
     format: str = FORMATS[0]
+    sound_for: Mapping[str, str] | None = None
+    auto_equaliser: bool = False
 
     def check(self, names: Iterable[str], kinds: Iterable[str]) -> None:
         """Raise :class:`BadRequest` for a part that is to be changed and is not there, and for values out of range."""
@@ -50,7 +55,7 @@ class Sound:
         check_sound_file(f"mix.{self.format}", self.rate, 2)
         parts = list(zip(names, kinds, strict=True))
         known = list(dict.fromkeys([name for name, _ in parts] + [kind for _, kind in parts]))
-        for name in self.soundfont_for or {}:
+        for name in (*(self.soundfont_for or {}), *(self.sound_for or {})):
             if name not in known:
                 raise BadRequest(f"part {name!r} is not in this song: choose from {', '.join(known)}")
         self.session(parts).heard(parts)
@@ -58,8 +63,10 @@ class Sound:
     def fonts(self, parts: Iterable[tuple[str, str]]) -> dict[str, SoundFont]:
         """The SoundFonts as a renderer takes them: of each part that has one of its own, and of all others.
 
-        ``parts`` are pairs of name and kind. Raises :class:`midigen.errors.BadFile` for what is no SoundFont.
+        ``parts`` are pairs of name and kind. Raises :class:`midigen.errors.BadFile` for what is no SoundFont, and
+        :class:`BadRequest` for a sound that is not in it.
         """
+        parts = list(parts)
         from midigen.renderers import DEFAULT
         from midigen.soundfonts import choose_soundfont
 
@@ -68,6 +75,9 @@ class Sound:
         fonts = {name: found[text] for name, text in asked.items() if text is not None}
         if None in asked.values():
             fonts[DEFAULT] = choose_soundfont(self.soundfont)
+        for name, kind in parts:
+            if (sound := _meant(self.sound_for, name, kind, None)) is not None:
+                _check_sound(sound, name, kind, fonts.get(name) or fonts[DEFAULT])
         return fonts
 
     def session(self, parts: Iterable[tuple[str, str]], tempo_qpm: float | None = None) -> Session:
@@ -79,8 +89,9 @@ class Sound:
         if tempo_qpm is not None:
             session = replace(session, tempo_qpm=tempo_qpm)
         return session.changed(
-            parts, gain_db=self.gain_db, pan=self.pan, mute=self.mute, solo=self.solo, target_lufs=self.target_lufs
-        )
+            parts, gain_db=self.gain_db, pan=self.pan, mute=self.mute, solo=self.solo, target_lufs=self.target_lufs,
+            auto_equaliser=self.auto_equaliser,
+        )  # fmt: skip
 
     def settings(self) -> dict[str, Any]:
         """As plain values, for the record."""
@@ -95,7 +106,20 @@ class Sound:
             "preset": self.preset,
             "rate": self.rate,
             "format": self.format,
+            "sound_for": dict(self.sound_for or {}),
+            "auto_equaliser": self.auto_equaliser,
         }
+
+
+def _check_sound(sound: str, name: str, kind: str, font: SoundFont) -> None:
+    """Raise :class:`BadRequest`, with the nearest that there are, where ``font`` has no such ``sound`` for the part."""
+    from midigen.renderers.fluidsynth import presets
+    from midigen.renderers.presets import choose_preset
+    from midigen.score import Part
+
+    row = INSTRUMENTS.get(kind)
+    part = Part(name, kind, row.default_program if row else 0, is_drum=row is not None and row.is_drum)
+    choose_preset(presets(font), part, font.name, asked=sound)
 
 
 def _meant(by_name: Mapping[str, Any] | None, name: str, kind: str, otherwise: Any) -> Any:

@@ -35,8 +35,8 @@ class SoundFont:
     """A SoundFont file (SF2 or SF3).
 
     ``name`` is the file's name without its ending, ``path`` where it is (symbolic links followed), ``bytes`` its
-    size, ``licence`` what its INFO chunk says about rights (one line, empty where it says nothing) and ``aliases``
-    the names of links to it.
+    size, ``presets`` how many sounds are in it, ``licence`` what its INFO chunk says about rights (one line, empty
+    where it says nothing) and ``aliases`` the names of links to it.
     """
 
     name: str
@@ -44,6 +44,7 @@ class SoundFont:
     bytes: int
     licence: str = ""
     aliases: tuple[str, ...] = ()
+    presets: int = 0
 
 
 def search_places() -> list[Path]:
@@ -150,7 +151,7 @@ def read_soundfont(path: str | Path) -> SoundFont:
         raise BadFile(f"{path}: is a damaged SoundFont (its list of presets is missing); download or copy it again")
     real = path.resolve()
     aliases = (path.stem,) if path.stem != real.stem else ()
-    return SoundFont(real.stem, real, size, _licence(info), aliases)
+    return SoundFont(real.stem, real, size, _licence(info), aliases, presets)
 
 
 def _candidates() -> Iterator[Path]:

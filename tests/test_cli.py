@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -202,7 +203,7 @@ def test_render_and_mix_any_file(midigen: Command, band: Callable[..., Score]) -
     assert ended.code == 0
     assert ended.out.startswith("again.wav: bass; ")
     assert {path: path.stat().st_mtime_ns for path in Path("band/stems").iterdir()} == stems
-    assert here() == ["again.wav", "band", "band.mid"]
+    assert here() == ["again.png", "again.wav", "band", "band.mid"]
 
 
 @needs_fluidsynth
@@ -223,6 +224,7 @@ def test_soundfonts_are_listed_with_their_places(midigen: Command) -> None:
     ended = midigen("soundfonts")
     assert ended.code == 0
     assert "TimGM6mb" in ended.out
+    assert re.search(r"^ +\d+ sounds?; ", ended.out, re.MULTILINE)
     assert str(Path.cwd() / "soundfonts") in ended.out
 
 

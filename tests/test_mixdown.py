@@ -184,6 +184,39 @@ def test_mix_writes_what_it_is_told_to(command: Command) -> None:
     assert Path("again.flac").read_bytes() == Path("all.flac").read_bytes()
 
 
+def test_every_mix_gets_its_picture_and_no_other_picture_is_lost(command: Command) -> None:
+    assert command("mix", "song", "-o", "one.wav").out.splitlines()[-1] == "one.png"
+    first = Path("one.png").read_bytes()
+    assert command("mix", "song", "-o", "one.wav", "--mute", "drums").out.splitlines()[-1] == "one.png"
+    assert Path("one.png").read_bytes() != first  # its own may be drawn anew
+    Path("two.png").write_bytes(first.replace(b"midigen", b"another"))  # a cover, say
+    said = command("mix", "song", "-o", "two.wav").out.splitlines()[-1]
+    assert said.startswith("two.png is there and none of midigen's: not drawn; --picture FILE.png")
+    assert Path("two.png").read_bytes() != first and b"another" in Path("two.png").read_bytes()[:512]
+    assert command("mix", "song", "-o", "two.wav", "--picture", "two.png").out.splitlines()[-1] == "two.png"
+    assert command("mix", "song", "-o", "three.wav", "--no-picture").code == 0
+    assert Path("three.wav").exists() and not Path("three.png").exists()
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_title_and_artist_go_into_the_tags_and_come_from_the_session(suffix: str, command: Command) -> None:
+    words = ["mix", "song", "-o", f"a.{suffix}", "--no-picture", "--save", "named.toml"]
+    assert command(*words, "--title", "Nachtlied", "--artist", "Ада").code == 0
+    assert command("mix", "named.toml", "-o", f"b.{suffix}", "--no-picture", "--preset", "rock").code == 0
+    for name in ("a", "b"):
+        data = Path(f"{name}.{suffix}").read_bytes()
+        assert "Nachtlied".encode() in data and "Ада".encode() in data
+    assert read_session("named.toml").title == "Nachtlied"
+
+
+def test_an_automatic_equaliser_can_be_asked_for(command: Command) -> None:
+    words = ["mix", "song", "--preset", "dry", "--no-picture", "-o"]
+    assert command(*words, "plain.wav").code == 0
+    assert command(*words, "auto.wav", "--auto-equaliser", "--save", "auto.toml").code == 0
+    assert Path("auto.wav").read_bytes() != Path("plain.wav").read_bytes()
+    assert all(channel.equaliser.auto for channel in read_session("auto.toml").channels.values())
+
+
 @pytest.mark.parametrize("suffix", ["wav", "ogg", "mp3"])
 def test_the_suffix_says_the_format(suffix: str, command: Command) -> None:
     assert command("mix", "song", "--rate", 48_000, "-o", f"x.{suffix}").code == 0
@@ -227,7 +260,7 @@ def test_a_mistake_in_the_file_is_told_with_its_place(command: Command) -> None:
     path.write_text(text.replace('[channels.bass.ducking]\nby = "drums"', '[channels.bass.ducking]\nby = "drms"'))
     assert command("mix", "song").complains("song/mix.toml: bass is ducked by 'drms'", "did you mean drums?")
     path.write_text(text.replace("tempo_qpm = 90.0", "tempo_qpm = "))
-    assert command("mix", "song/mix.toml").complains("song/mix.toml: line 5 is not TOML")
+    assert command("mix", "song/mix.toml").complains("song/mix.toml: line 7 is not TOML")
 
 
 def test_help_names_the_presets(midigen: Command) -> None:
@@ -240,6 +273,23 @@ def test_ducking_and_sends_come_through_the_file(song: Path) -> None:
     assert session.channels["bass"].ducking == preset("rock").channels["bass"].ducking
     assert isinstance(session.channels["bass"].ducking, DuckedBy)
     assert session.channels["piano"].sends == Sends(-17)
+
+
+@needs_fluidsynth
+def test_a_part_plays_the_sound_that_is_asked_for(midigen: Command, band: Callable[..., Score]) -> None:
+    write_midi(band(1), "band.mid")
+    words = ["render", "band.mid", "--soundfont", "TimGM6mb"]
+    assert midigen(*words, "--sound-for", "piano=Church Organ", "--sound-for", "bass=0:38", "-o", "out").code == 0
+    stems = read_session("out").stems
+    assert (stems["piano"].preset, stems["bass"].preset) == ("Church Organ", "Synth Bass 1")
+    assert midigen(*words, "-o", "usual").code == 0
+    assert Path("out/stems/piano.wav").read_bytes() != Path("usual/stems/piano.wav").read_bytes()
+    assert midigen(*words, "--sound-for", "piano=8:99", "-o", "no").complains(
+        "TimGM6mb has no preset '8:99' for part 'piano'", "midigen soundfonts --presets TimGM6mb"
+    )
+    assert midigen(*words, "--sound-for", "piano=Chruch Organ", "-o", "no").complains("nearest are 0:19 Church Organ")
+    assert midigen(*words, "--sound-for", "flute=1", "-o", "no").complains("part 'flute' is not in this song")
+    assert not Path("no").exists()
 
 
 @needs_fluidsynth

@@ -352,9 +352,25 @@ def test_an_automatic_equaliser_sets_the_bands_that_are_off(band: list[Stem]) ->
     assert applied.channel.equaliser.high_db == 1.0  # the user's own
     assert session.channels["guitar"].equaliser == auto.channels["guitar"].equaliser  # so it is written down
     told = only(guitar=applied.channel)
-    np.testing.assert_array_equal(summed([muddy], auto), summed([muddy], told))
+    given_back = 10 ** ((applied.trim_db - balance_trim_db(applied.lufs, "guitar")) / 20)
+    assert given_back > 1.2  # what it takes from the loudness
+    np.testing.assert_allclose(summed([muddy], auto), given_back * summed([muddy], told), atol=1e-6)
     quiet = Stem("guitar", "guitar", Audio(np.zeros((2, RATE), dtype=np.float32), RATE))
     assert not summed([quiet], auto).any()
+
+
+@pytest.mark.parametrize("kind", ["piano", "guitar", "bass", "drums"])
+def test_an_automatic_equaliser_leaves_a_part_as_loud_as_the_balance_has_it(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    noise = np.cumsum(rng.standard_normal((2, 4 * RATE)), axis=1)
+    rumbling = (noise - np.linspace(noise[:, 0], noise[:, -1], noise.shape[1], axis=1)) / 2_000
+    muddy = np.sin(2 * np.pi * 270 * np.arange(4 * RATE) / RATE) * 0.2
+    dull = Stem(kind, kind, Audio((rumbling + muddy).astype(np.float32), RATE))
+    desk, (applied,), _ = blend([dull], only(**{kind: Channel(equaliser=ChannelEqualiser(auto=True))}))
+    assert applied.channel.equaliser != ChannelEqualiser(auto=True)  # it had something to do
+    plain = balance_trim_db(applied.lufs, kind)
+    assert abs(applied.trim_db - plain) > 0.2  # which takes from the loudness, or adds to it
+    assert integrated_lufs(desk) == pytest.approx(BAND_LUFS + INSTRUMENTS[kind].level_lu, abs=0.15)
 
 
 # Lengths, rates, blocks

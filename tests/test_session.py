@@ -98,11 +98,12 @@ def sessions(draw: st.DrawFn) -> Session:
 stems = st.builds(StemFile, file=names, kind=st.sampled_from(KINDS), soundfont=st.text(max_size=5), preset=st.just(""))
 
 
-@given(session=sessions(), title=st.text(max_size=12))
+@given(session=sessions(), title=st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
 @settings(max_examples=25, deadline=None)
 def test_what_is_written_is_read_again(session: Session, title: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / NAME
-    assert read_session(write_session(session, path, title)) == session
+    titled = replace(session, title=title, artist=title[::-1])
+    assert read_session(write_session(titled, path)) == titled
 
 
 @given(stems=st.dictionaries(st.text(min_size=1, max_size=6), stems, min_size=1, max_size=3))

@@ -95,6 +95,8 @@ def test_a_seed_that_was_drawn_is_written_down(tiny_model: Path) -> None:
         ({"pan": {"bass": 2.0}}, BadRequest, "pan 2"),
         ({"target_lufs": 3.0}, BadRequest, "loudness 3"),
         ({"soundfont_for": {"bass": "no-such-font"}}, BadFile, "no-such-font"),
+        ({"sound_for": {"bass": "9:99"}}, BadRequest, "no preset '9:99' for part 'bass'"),
+        ({"sound_for": {"flute": "9"}}, BadRequest, "part 'flute'"),
         ({"checkpoint": "no-such-model"}, midigen.errors.CheckpointError, "no-such-model"),
         ({"engine": "abacus"}, BadRequest, "'abacus'"),
         ({"mode": "hasty"}, BadRequest, "'hasty'"),

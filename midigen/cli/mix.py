@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write what is heard of each part, and of reverb and delay, to files that add up to the mix before "
         "its master",
     )  # fmt: skip
-    parser.add_argument("--picture", metavar="FILE.png", default=None, help="also draw the mix")
+    picture = parser.add_mutually_exclusive_group()
+    picture.add_argument(
+        "--picture", metavar="FILE.png", default=None,
+        help="where the mix is drawn (default: beside it, by its name, unless a picture that is not midigen's is there)",
+    )  # fmt: skip
+    picture.add_argument("--no-picture", action="store_true", help="do not draw the mix")
+    parser.add_argument("--title", default=None, help="of the song, for the tags (default: the mix.toml's)")
+    parser.add_argument("--artist", default=None, help="for the tags, too (default: the mix.toml's)")
     parser.add_argument(
         "--save", metavar="FILE.toml", default=None, help="also write the mix as a mix.toml, to be edited and run again"
     )
@@ -41,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from midigen.audio import check_sound_file, write_audio
+    from midigen.audio import Tags, check_sound_file, write_audio
     from midigen.cli.summary import levels
     from midigen.folders import writing
     from midigen.mixdown import open_stems, placed
@@ -49,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
 
     options = given(args, REMIX_OPTIONS)
     stems, session = open_stems(args.stems, **{name: options[name] for name in options if name != "rate"})
+    named = {name: getattr(args, name) for name in ("title", "artist") if getattr(args, name) is not None}
+    session = replace(session, **named)
     target = _target(args.output, "mix.wav")
     rate = options.get("rate", max(stem.audio.rate for stem in stems))
     bits = 24 if args.bits is None else args.bits
@@ -56,15 +66,18 @@ def run(args: argparse.Namespace) -> int:
     _check_places(args, target, stems)
     mixed = mix(stems, session, rate=rate)
     with writing(target):
-        write_audio(mixed.signal, target, bits, loudness=mixed.loudness)
+        tags = Tags(title=session.title, artist=session.artist)
+        write_audio(mixed.signal, target, bits, tags, loudness=mixed.loudness)
     heard = [strip.name for strip in mixed.applied if strip.heard]
     print(f"{target}: {', '.join(heard)}; {levels(mixed)}")
-    if args.picture is not None:
+    picture = target.with_suffix(".png") if args.picture is None else Path(args.picture)
+    if args.picture is None and not args.no_picture and _of_others(picture):
+        print(f"{picture} is there and none of midigen's: not drawn; --picture FILE.png names another")
+    elif not args.no_picture:
         from midigen.song import mix_picture
 
-        picture = Path(args.picture)
         with writing(picture):
-            picture.write_bytes(mix_picture(mixed, target.name))
+            picture.write_bytes(mix_picture(mixed, session.title or target.name))
         print(picture)
     if args.stems_folder is not None:
         with writing(Path(args.stems_folder)):
@@ -76,6 +89,18 @@ def run(args: argparse.Namespace) -> int:
         path = Path(args.save)
         print(write_session(placed(mixed.session, stems, path.parent), path))
     return 0
+
+
+def _of_others(picture: Path) -> bool:
+    """Whether there is a file that must not be replaced unasked: anything but a picture that midigen has drawn."""
+    from midigen.pictures import MADE_BY
+
+    if not picture.exists():
+        return False
+    if not picture.is_file():
+        return True
+    with picture.open("rb") as file:
+        return f"Software\0{MADE_BY}".encode() not in file.read(512)
 
 
 def _target(text: str, example: str) -> Path:

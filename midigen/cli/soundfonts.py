@@ -60,12 +60,16 @@ def _list_fonts() -> int:
     for number, font in enumerate(fonts):
         size = f"{font.bytes / 1e6:.0f} MB"
         print(f"{font.name:<28} {size:>7}  {font.path}{'  (default)' if number == 0 else ''}")
+        sounds = f"{font.presets} sound{'s' if font.presets != 1 else ''}"
         also = f"also called {', '.join(font.aliases)}" if font.aliases else ""
-        about = "; ".join(text for text in (font.licence, also) if text)
-        if about:
-            print(f"{'':<28} {'':>7}  {about}")
+        licence = font.licence or "licence: the file does not say"
+        print(f"{'':<28} {'':>7}  {'; '.join(text for text in (sounds, licence, also) if text)}")
     if not fonts:
         print(f"No SoundFont found; {CURE}.")
+    else:
+        print(
+            "\nIts sounds by name: midigen soundfonts --presets FONT; to hear them: midigen soundfonts --audition FONT"
+        )
     print("\nLooked for in:")
     for place in search_places():
         print(f"  {place}{'' if place.exists() else '  (not there)'}")

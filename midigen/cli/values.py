@@ -84,6 +84,10 @@ def add_mix_options(parser: argparse.ArgumentParser) -> None:
         help="loudness of the mix: a number, streaming (-14), podcast (-16), broadcast (-23) or off "
         "(default: the preset's, mostly -14)",
     )  # fmt: skip
+    group.add_argument(
+        "--auto-equaliser", action="store_true", default=argparse.SUPPRESS,
+        help="let each part's own spectrum set the bands of its equaliser that are off (of --preset dry, all)",
+    )  # fmt: skip
 
 
 def add_soundfont_options(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +99,11 @@ def add_soundfont_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--soundfont-for", metavar="PART=NAME|PATH", type=part_and_text, action="append", default=argparse.SUPPRESS,
         help="another SoundFont for one part; may be given again",
+    )  # fmt: skip
+    group.add_argument(
+        "--sound-for", metavar="PART=SOUND", type=part_and_text, action="append", default=argparse.SUPPRESS,
+        help='another sound of its SoundFont for one part: "Steel Guitar", a program (25), or bank and program (8:25); '
+        "midigen soundfonts --presets lists them; may be given again",
     )  # fmt: skip
 
 
@@ -127,10 +136,10 @@ def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-PAIRS = ("gain_db", "pan", "soundfont_for", "density", "register", "span", "program")
-REMIX_OPTIONS = ("preset", "gain_db", "pan", "mute", "solo", "target_lufs", "rate")
+PAIRS = ("gain_db", "pan", "soundfont_for", "sound_for", "density", "register", "span", "program")
+REMIX_OPTIONS = ("preset", "gain_db", "pan", "mute", "solo", "target_lufs", "auto_equaliser", "rate")
 MIX_OPTIONS = (*REMIX_OPTIONS, "format")
-SOUNDFONT_OPTIONS = ("soundfont", "soundfont_for")
+SOUNDFONT_OPTIONS = ("soundfont", "soundfont_for", "sound_for")
 
 
 def merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,12 @@ They take plain values, and know no other room but the ground floor.
 """
 
 from midigen.pictures.mix import MixTrace, StemRow, draw_mix
+from midigen.pictures.page import MADE_BY
 from midigen.pictures.profile import FontSheet, StemSheet, draw_font_profile, draw_profile
 from midigen.pictures.song import draw_song
 
 __all__ = [
+    "MADE_BY",
     "FontSheet",
     "MixTrace",
     "StemRow",

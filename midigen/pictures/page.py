@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MADE_BY = "midigen"  # in every picture's metadata: which may be drawn anew, unlike others'
 DOTS_AN_INCH = 110
 INK, GREY, FAINT, PAPER = "#23262b", "#5d636d", "#d7dae0", "#ffffff"
 OTHER_COLOURS = ("#5a6b7b", "#b0486f", "#2a8c8c", "#7d6b2f")  # what is in no row of the instrument table
@@ -45,8 +46,8 @@ def new_page(width: int, height: int, target: str | Path | IO[bytes]) -> Iterato
         figure = Figure(figsize=(width / DOTS_AN_INCH, height / DOTS_AN_INCH), dpi=DOTS_AN_INCH, facecolor=PAPER)
         FigureCanvasAgg(figure)
         yield figure
-        # No metadata: matplotlib would write its version and thereby change the bytes from release to release.
-        figure.savefig(target, format="png", metadata={"Software": None})
+        # matplotlib would write its version and thereby change the bytes from release to release.
+        figure.savefig(target, format="png", metadata={"Software": MADE_BY})
 
 
 class Sheet:

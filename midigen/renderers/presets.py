@@ -88,8 +88,7 @@ def _asked(known: Sequence[Preset], part: Part, font_name: str, asked: str) -> P
             if len({_plain(p.name) for p in fitting}) > 1:
                 names = ", ".join(str(p) for p in sorted(fitting, key=likely)[:6])
                 raise BadRequest(f"preset {asked!r}{_for(part)} fits {names}: say which")
-        close = difflib.get_close_matches(_plain(asked), [_plain(p.name) for p in known], _NEAREST, cutoff=0)
-        nearest = sorted((p for p in known if _plain(p.name) in close), key=lambda p: close.index(_plain(p.name)))
+        nearest = sorted(known, key=lambda p: (-_alike(asked, p.name), likely(p)))
     if fitting:
         return min(fitting, key=likely)
     there = ", ".join(str(p) for p in nearest[:_NEAREST]) or "none"
@@ -97,6 +96,12 @@ def _asked(known: Sequence[Preset], part: Part, font_name: str, asked: str) -> P
         f"SoundFont {font_name} has no preset {asked!r}{_for(part)}: the nearest are {there}; "
         f"midigen soundfonts --presets {font_name} lists them all"
     )
+
+
+def _alike(asked: str, name: str) -> float:
+    """How much ``asked`` looks like a preset's ``name``, or like one of its words: 0 to 1."""
+    words = [name, *re.split(r"[^A-Za-z0-9]+", name)]
+    return max(difflib.SequenceMatcher(None, _plain(asked), _plain(word)).ratio() for word in words)
 
 
 def _for(part: Part) -> str:

@@ -203,7 +203,8 @@ class StemFile:
 @dataclass(frozen=True)
 class Session:
     """A whole mix. ``channels`` are by the name of a part, or by instrument for all parts of it that have none of
-    their own; ``stems`` and ``buses`` by name; ``tempo_qpm`` (10 to 1,000) is for delays in note values.
+    their own; ``stems`` and ``buses`` by name; ``tempo_qpm`` (10 to 1,000) is for delays in note values; ``title`` and
+    ``artist`` are for the tags of the mix.
 
     Raises :class:`BadRequest` for a bus that is not there.
     """
@@ -215,8 +216,12 @@ class Session:
     delay: DelayReturn = field(default_factory=DelayReturn)
     master: Master = field(default_factory=Master)
     tempo_qpm: float = 120.0
+    title: str = ""
+    artist: str = ""
 
     def __post_init__(self) -> None:
+        _check_text(self.title, "title")
+        _check_text(self.artist, "artist")
         check_number(
             self.tempo_qpm, SLOWEST_QPM, FASTEST_QPM, "tempo", "quarter notes a minute", "give the song's, such as 120"
         )
@@ -310,11 +315,13 @@ class Session:
         mute: Sequence[str] = (),
         solo: Sequence[str] = (),
         target_lufs: float | str | None = None,
+        auto_equaliser: bool = False,
     ) -> Session:
         """The session with what a user asks for beside it.
 
         Mappings and names are by part or by instrument (a part goes before an instrument). ``mute`` and ``solo`` are
-        added to what is muted and soloed already; ``None`` keeps the loudness. Raises :class:`BadRequest` for a part
+        added to what is muted and soloed already; ``None`` keeps the loudness; ``auto_equaliser`` makes the equalisers
+        of all parts automatic. Raises :class:`BadRequest` for a part
         that is not among ``parts`` and for a value out of its range, with the part that it was for.
         """
         parts = list(parts)
@@ -333,6 +340,7 @@ class Session:
                     pan=pan.get(name, pan.get(kind, channel.pan)),
                     mute=channel.mute or name in mute or kind in mute,
                     solo=channel.solo or name in solo or kind in solo,
+                    equaliser=replace(channel.equaliser, auto=channel.equaliser.auto or auto_equaliser),
                 )
             except BadRequest as error:
                 raise BadRequest(f"{name}: {error}") from None

@@ -54,16 +54,15 @@ def read_session(path: str | Path) -> Session:
     return session
 
 
-def write_session(session: Session, path: str | Path, title: str = "") -> Path:
+def write_session(session: Session, path: str | Path) -> Path:
     """Write ``session`` as a ``mix.toml`` that says what can be turned; returns the path.
 
-    Reading it gives an equal session. ``title`` is the name of the song, for the first line. The file is written
-    beside ``path`` and then renamed. Raises :class:`midigen.errors.OutputError` where it cannot be written, and for
-    names that no TOML file can hold.
+    Reading it gives an equal session. The file is written beside ``path`` and then renamed. Raises
+    :class:`midigen.errors.OutputError` where it cannot be written, and for names that no TOML file can hold.
     """
     path = Path(path)
     try:
-        data = session_text(session, title).encode("utf-8")
+        data = session_text(session).encode("utf-8")
     except UnicodeEncodeError:
         raise OutputError(f"{path}: a name in the mix is not text; rename the part, bus or file") from None
     beside = path.with_name(path.name + ".part")
@@ -77,13 +76,13 @@ def write_session(session: Session, path: str | Path, title: str = "") -> Path:
     return path
 
 
-def session_text(session: Session, title: str = "") -> str:
+def session_text(session: Session) -> str:
     """What :func:`write_session` writes."""
     import tomlkit
 
     said: set[type] = set()
     document = tomlkit.document()
-    title = " ".join(title.split())
+    title = " ".join(session.title.split())
     about = f"The mix{' of ' + title if title else ''}. Change what you like, save it, and run:  midigen mix {NAME}"
     document.add(tomlkit.comment(_one_line(about)))
     document.add(tomlkit.comment("What is left out has its default. midigen mix --help tells the rest."))

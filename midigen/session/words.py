@@ -42,6 +42,8 @@ WORDS: dict[type, dict[str, str]] = {
         "delay": "the echoes that channels send to",
         "master": "what the whole mix goes through",
         "stems": "the sound of each part",
+        "title": "of the song: for the tags of its mix",
+        "artist": "who is to be named in them",
         "tempo_qpm": "10 to 1000 quarter notes a minute, for a delay in note values",
     },
     StemFile: {
