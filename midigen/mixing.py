@@ -179,8 +179,10 @@ def blend(
 
 
 def equaliser_lu(before: Channel, after: Channel, found: Measured) -> float:
-    """How much louder the equaliser of ``after`` leaves a stem than that of ``before``, in LU: of its spectrum, weighted
-    as a meter does; 0 where no spectrum was measured."""
+    """How much louder the equaliser of ``after`` leaves a stem than that of ``before``, in LU.
+
+    Of its spectrum, weighted as a meter does; 0 where no spectrum was measured.
+    """
     if found.spectrum is None or before.equaliser == after.equaliser:
         return 0.0
     hz = found.spectrum.hz[1:-1]

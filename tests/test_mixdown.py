@@ -205,7 +205,7 @@ def test_title_and_artist_go_into_the_tags_and_come_from_the_session(suffix: str
     assert command("mix", "named.toml", "-o", f"b.{suffix}", "--no-picture", "--preset", "rock").code == 0
     for name in ("a", "b"):
         data = Path(f"{name}.{suffix}").read_bytes()
-        assert "Nachtlied".encode() in data and "Ада".encode() in data
+        assert b"Nachtlied" in data and "Ада".encode() in data
     assert read_session("named.toml").title == "Nachtlied"
 
 

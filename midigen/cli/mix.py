@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     picture = parser.add_mutually_exclusive_group()
     picture.add_argument(
         "--picture", metavar="FILE.png", default=None,
-        help="where the mix is drawn (default: beside it, by its name, unless a picture that is not midigen's is there)",
+        help="where the mix is drawn (default: beside it, by its name, unless another's picture is there)",
     )  # fmt: skip
     picture.add_argument("--no-picture", action="store_true", help="do not draw the mix")
     parser.add_argument("--title", default=None, help="of the song, for the tags (default: the mix.toml's)")
