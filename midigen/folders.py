@@ -108,6 +108,23 @@ def clear_unfinished() -> None:
         draft.clear()
 
 
+def write_beside(path: str | Path, data: bytes) -> None:
+    """Write a file beside its place first, then put it there, so that nothing is left half-written.
+
+    Raises :class:`OutputError`.
+    """
+    path = Path(path)
+    beside = path.with_name(path.name + ".part")
+    with writing(path):
+        try:
+            beside.write_bytes(data)
+            os.replace(beside, path)
+        except BaseException:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise
+
+
 @contextmanager
 def new_folder(folder: str | Path, *, force: bool = False) -> Iterator[Path]:
     """A folder to fill beside ``folder``, which takes its place when the block ends well and vanishes when it does not.

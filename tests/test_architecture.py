@@ -34,6 +34,7 @@ GROUND = [
     "soundfiles",
     "audio",
     "folders",
+    "lyrics",  # words on the notes of any file: it knows neither the model nor sound
 ]
 SYMBOLIC = [
     "grid",
@@ -105,6 +106,9 @@ ALLOWED = {
 # Libraries with weight or with ways of their own stay where they are looked after.
 GUESTS = {
     "symusic": {"midi", "tokenizers"},
+    "pyphen": {"lyrics"},
+    "py3langid": {"lyrics"},
+    "pypinyin": {"lyrics"},
     "mido": {"midi"},
     "pretty_midi": {"midi"},
     "miditok": {"tokenizers"},

@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "infill": ("midigen.cli.infill", "write some bars of some parts of a song anew"),
     "vary": ("midigen.cli.vary", "vary some bars of a song"),
     "chords": ("midigen.cli.chords", "tell the chords, key and form of a song"),
+    "lyrics": ("midigen.cli.lyrics", "set words to a song, or print those it has"),
     "render": ("midigen.cli.render", "render any MIDI file to stems and a mix"),
     "mix": ("midigen.cli.mix", "mix stems again, without rendering"),
     "meter": ("midigen.cli.meter", "measure the loudness and the peaks of sound files"),
