@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from midigen.composing import compose, compose_again
     from midigen.edits import accompany, continue_song, harmonise, infill, vary
+    from midigen.lyrics import read_lyrics, set_lyrics
     from midigen.midi import read_midi, write_midi
     from midigen.prompt import Prompt
     from midigen.score import Score
@@ -30,6 +31,8 @@ _HOMES = {
     "harmonise": "midigen.edits",
     "infill": "midigen.edits",
     "vary": "midigen.edits",
+    "set_lyrics": "midigen.lyrics",
+    "read_lyrics": "midigen.lyrics",
     "render_midi": "midigen.song",
     "mix_files": "midigen.song",
     "Song": "midigen.song",
@@ -51,8 +54,10 @@ __all__ = [
     "harmonise",
     "infill",
     "mix_files",
+    "read_lyrics",
     "read_midi",
     "render_midi",
+    "set_lyrics",
     "vary",
     "write_midi",
 ]

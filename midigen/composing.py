@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from midigen.errors import BadRequest
 from midigen.midi import midi_bytes
 from midigen.prompt import DEFAULT_PARTS, Prompt
 from midigen.record import RECORD_FORMAT, read_settings
@@ -34,6 +35,10 @@ def compose(
     swing_unit: str = "eighth",
     humanise: float = 0.0,
     ending: str = "close",
+    lyrics: str | None = None,
+    lyrics_part: str | None = None,
+    lyrics_language: str | None = None,
+    pinyin: bool = False,
     takes: int = 1,
     keep_takes: bool = False,
     most_shared: int = 16,
@@ -59,7 +64,8 @@ def compose(
 ) -> Song:
     """Compose, render and mix a song.
 
-    The arguments up to ``ending`` are those of :class:`midigen.prompt.Prompt`. Of ``takes`` (1 to 64) the best is
+    The arguments up to ``ending`` are those of :class:`midigen.prompt.Prompt`. ``lyrics`` (a file's name, or the words)
+    are set to the notes of ``lyrics_part`` as :func:`midigen.set_lyrics` does. Of ``takes`` (1 to 64) the best is
     taken, and the MIDI of all is kept with ``keep_takes``; a take that shares more than ``most_shared`` notes in a row
     with a song that the model has learned from is drawn again. Then follow those of :class:`midigen.sound.Sound`;
     ``checkpoint`` is a model's folder or name, ``engine`` and ``mode`` say how it is computed. ``threads`` changes the
@@ -76,6 +82,13 @@ def compose(
         auto_equaliser,
     )  # fmt: skip
     names = list(zip(prompt.part_names, prompt.kinds, strict=True))
+    words = None
+    if lyrics is not None:
+        from midigen.lyrics import lyrics_text, read_sheet
+
+        words = lyrics_text(lyrics)
+        sheet = read_sheet(words, lyrics_language, pinyin=pinyin)
+        _check_singer(lyrics_part, names)
     # All that can be refused is refused before the model starts.
     sound.check(prompt.part_names, prompt.kinds)
     fonts = sound.fonts(names)
@@ -100,11 +113,17 @@ def compose(
         on_bar=on_bar,
     )
     score = made[0].score
+    sung = None
+    if words is not None:
+        from midigen.lyrics import sing
+
+        score, sung = sing(score, sheet, lyrics_part)
     record = {
         "made_by": "midigen compose",
         "format": RECORD_FORMAT,
         "settings": {
             **prompt.settings(),
+            **_lyrics_settings(words, lyrics_part, lyrics_language, pinyin),
             "takes": takes,
             "keep_takes": keep_takes,
             "most_shared": most_shared,
@@ -117,7 +136,22 @@ def compose(
         "checkpoint": {"name": model.path.name, "sha256": model.sha256},
     }
     song = finish(score, midi_bytes(score), record, fonts, sound, threads, on_stage, on_part)
+    song = replace(song, lyrics=sung)
     return replace(song, takes=tuple(midi_bytes(take.score) for take in made)) if keep_takes else song
+
+
+def _check_singer(part: str | None, names: Sequence[tuple[str, str]]) -> None:
+    """Refuse a singer who is not in the band, before anything is composed."""
+    known = {word for pair in names for word in pair} | {str(number + 1) for number in range(len(names))}
+    if part is not None and part.strip().casefold() not in known:
+        raise BadRequest(f"lyrics part {part!r} is not in the band: choose from {', '.join(name for name, _ in names)}")
+
+
+def _lyrics_settings(words: str | None, part: str | None, language: str | None, pinyin: bool) -> dict[str, Any]:
+    """For the record; songs without words say nothing of them."""
+    if words is None:
+        return {}
+    return {"lyrics": words, "lyrics_part": part, "lyrics_language": language, "pinyin": pinyin}
 
 
 def _chart_text(chords: str | None) -> str | None:

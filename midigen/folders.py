@@ -13,7 +13,7 @@ from pathlib import Path
 from midigen.errors import OutputError
 
 RECORD = "midigen.json"  # what makes a folder a song's
-OWN_FILES = {RECORD, "song.mid", "song.png", "stems", "takes", "mix.toml", "mix.png"}
+OWN_FILES = {RECORD, "song.mid", "song.kar", "song.lrc", "song.png", "stems", "takes", "mix.toml", "mix.png"}
 OWN_FILES |= {f"mix.{suffix}" for suffix in ("wav", "flac", "ogg", "mp3")}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -23,6 +23,7 @@ from midigen.score import Part, Score
 from midigen.sound import Sound
 
 if TYPE_CHECKING:
+    from midigen.lyrics import Lyrics
     from midigen.mixing import Mix
     from midigen.renderers import Stem
     from midigen.soundfonts import SoundFont
@@ -48,6 +49,7 @@ class Song:
     record: dict[str, Any]
     takes: tuple[bytes, ...] = ()  # the MIDI of every take, the best first, where they are to be kept
     format: str = "wav"  # of the mix
+    lyrics: Lyrics | None = None  # where it is sung
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{part.name} ({len(part.notes)} notes)" for part in self.score.parts)
@@ -55,7 +57,7 @@ class Song:
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write the song's folder: ``song.mid``, ``stems/``, ``mix.wav`` (or of another format), ``mix.toml``,
-        ``mix.png``, ``song.png`` and ``midigen.json``.
+        ``mix.png``, ``song.png`` and ``midigen.json``; with lyrics ``song.kar`` and ``song.lrc``.
 
         All of it appears at once, or nothing does. Raises :class:`OutputError` where the folder holds something
         already; ``force`` replaces a song, and never anything else.
@@ -73,6 +75,9 @@ class Song:
         with writing(folder):
             (folder / "song.mid").write_bytes(self.midi)
             (folder / "song.png").write_bytes(self.picture)
+            if self.lyrics is not None:
+                (folder / "song.kar").write_bytes(self.lyrics.kar)
+                (folder / "song.lrc").write_text(self.lyrics.lrc, encoding="utf-8")
             (folder / "stems").mkdir()
             if self.takes:
                 (folder / "takes").mkdir()

@@ -52,6 +52,9 @@ def syllables_of(texts: Iterable[Text]) -> tuple[Syllable, ...]:
     """The syllables of a track's lyric events (or, of a karaoke file, of its text events), in order of time."""
     said = [text for text in sorted(texts, key=lambda text: text.tick) if not text.text.startswith(("@", "{#", "{@"))]
     spaced = any(t.text.endswith((" ", "\r", "\n")) or t.text.startswith((" ", "/", "\\")) for t in said)
+    # Some write hyphens and spaces, both. One hyphen alone may be spelling (well-known).
+    going_on = [text.text for text in said if not text.text.endswith((" ", "\r", "\n"))]
+    hyphened = len(going_on) > 2 and all(words.endswith("-") for words in going_on)
     found: list[Syllable] = []
     for tick, words in ((text.tick, text.text.strip("\0")) for text in said):
         core = words.strip(_BLANK)
@@ -73,12 +76,15 @@ def syllables_of(texts: Iterable[Text]) -> tuple[Syllable, ...]:
             core, joins = (core.rstrip("-" + _BLANK), True) if goes_on else (core, False)
         else:
             joins = not after
-            if joins and len(core) > 1 and core.endswith("-") and not core.endswith("--"):
-                core = core[:-1].rstrip(_BLANK)  # hyphens and spaces, both
+            if joins and hyphened:
+                core = core.rstrip("-" + _BLANK)
         if core:
             found.append(Syllable(tick, core, joins, ends))
-    if found and found[-1].joins:
-        found[-1] = replace(found[-1], joins=False)
+    if found:
+        slashed = any(
+            text.text[:1] in ("/", "\\") for text in said
+        )  # which say where lines begin, and not the last end
+        found[-1] = replace(found[-1], joins=False, ends=found[-1].ends or (SECTION if slashed else ""))
     return tuple(found)
 
 

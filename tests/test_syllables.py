@@ -45,7 +45,7 @@ def test_as_others_spell_them() -> None:
         ("world", False, "line"),
         ("good", True, ""),
         ("bye", False, "section"),
-        ("now", False, ""),
+        ("now", False, "section"),
     ]
     assert said("Hel", "lo ", "world", "\r", "now") == [*hello, ("world", False, "line"), ("now", False, "")]
     assert said("Hel", "lo\n", "now\n\n") == [("Hel", True, ""), ("lo", False, "section"), ("now", False, "section")]

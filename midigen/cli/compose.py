@@ -38,6 +38,9 @@ PROMPT_OPTIONS = (
 )  # fmt: skip
 
 
+LYRICS_OPTIONS = ("lyrics", "lyrics_part", "lyrics_language", "pinyin")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.argument_default = argparse.SUPPRESS
     music = parser.add_argument_group("music (what is left out is the model's to choose)")
@@ -61,6 +64,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     music.add_argument("--ending", choices=("close", "open"), help="how the last bar ends (default: close)")
     add_played_options(music)
     add_part_options(parser)
+    words = parser.add_argument_group("lyrics")
+    words.add_argument("--lyrics", metavar="WORDS.txt", help="words to set to the notes of a part, a line a phrase")
+    words.add_argument(
+        "--lyrics-part", metavar="PART", help="who sings: piano, guitar ... (default: who has most of a melody)"
+    )
+    words.add_argument(
+        "--lyrics-language", metavar="CODE", help="such as en, de, pt, zh, ja (default: found in the words)"
+    )
+    words.add_argument("--pinyin", action="store_true", help="write Chinese characters as pinyin")
     takes = parser.add_argument_group("takes")
     add_sampling_options(takes)
     takes.add_argument(
@@ -89,7 +101,9 @@ def _compose(args: argparse.Namespace, progress: Progress) -> int:
     from midigen.folders import free_name, new_folder
     from midigen.prompt import Prompt
 
-    changes = given(args, (*PROMPT_OPTIONS, *TAKES_OPTIONS, *SOUNDFONT_OPTIONS, *MIX_OPTIONS, *MODEL_OPTIONS))
+    changes = given(
+        args, (*PROMPT_OPTIONS, *LYRICS_OPTIONS, *TAKES_OPTIONS, *SOUNDFONT_OPTIONS, *MIX_OPTIONS, *MODEL_OPTIONS)
+    )
     settings = merged(settings_of(args.again) if hasattr(args, "again") else {}, changes)
     # The seed is settled here, since the folder is called after it.
     wish = Prompt(**{f.name: settings[f.name] for f in fields(Prompt) if f.name in settings}).with_seed()

@@ -29,7 +29,12 @@ def tell(song: Song, folder: Path) -> None:
     print(f"  notes     {', '.join(notes)}")
     print(f"  {'mix.' + song.format:<9} {levels(song.mix)}")
     print(f"  stems/    {', '.join(f'{stem.name}.wav' for stem in song.stems)}")
-    print("  mix.png  mix.toml  song.mid  song.png  midigen.json")
+    sung = "song.kar  song.lrc  " if song.lyrics is not None else ""
+    print(f"  mix.png  mix.toml  song.mid  {sung}song.png  midigen.json")
+    if song.lyrics is not None:
+        print(f"  lyrics    {len(song.lyrics.syllables)} syllables for {song.lyrics.part}, {song.lyrics.language}")
+        for remark in song.lyrics.remarks:
+            print(f"            {remark}")
 
 
 def levels(mix: Mix) -> str:

@@ -22,6 +22,7 @@ from midigen.lyrics.files import kar_bytes, lrc_text, lyrics_in, marked_text, wi
 from midigen.lyrics.melody import check_melody, choose_part, melody_of, top_line
 from midigen.lyrics.setting import Setting, set_words
 from midigen.lyrics.sheet import Sheet, lyrics_text, read_sheet
+from midigen.midi import midi_bytes
 from midigen.opened import OpenedSong, open_song
 from midigen.score import Score
 from midigen.syllables import Syllable, texts_of, words_of
@@ -93,13 +94,18 @@ def set_lyrics(
     return _lyrics(open_song(data, song.label), number, sheet, setting, title)
 
 
-def sing(score: Score, sheet: Sheet, part: str | None = None) -> tuple[Score, tuple[str, ...]]:
-    """A score with the words of ``sheet`` on one of its parts, and what did not fit."""
+def sing(score: Score, sheet: Sheet, part: str | None = None) -> tuple[Score, Lyrics]:
+    """A score with the words of ``sheet`` on one of its parts, and those words, set.
+
+    ``part`` as in :func:`set_lyrics`. Raises :class:`midigen.errors.BadRequest`.
+    """
     number = choose_part(score, part, sheet.notes)
     setting = _set(sheet, score, number)
     sung = replace(score.parts[number], lyrics=texts_of(setting.syllables))
-    parts = [sung if n == number else one for n, one in enumerate(score.parts)]
-    return replace(score, parts=tuple(parts)), (*sheet.remarks, *setting.remarks)
+    score = replace(score, parts=tuple(sung if n == number else one for n, one in enumerate(score.parts)))
+    opened = open_song(midi_bytes(score), score.title)
+    place = sum(1 for one in score.parts[:number] if one.notes)  # a part without notes is none in the file
+    return score, _lyrics(opened, place, sheet, setting, sheet.title or score.title)
 
 
 def read_lyrics(source: str | Path | bytes) -> list[Lyrics]:

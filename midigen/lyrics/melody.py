@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,6 +124,7 @@ def choose_part(score: Score, wanted: str | None = None, words: int = 0) -> int:
         fits = [n for n in fits if score.parts[n].notes] or fits
         return max(fits, key=lambda n: (_tunefulness(score, score.parts[n], words), -n))
     playing = [n for n, part in enumerate(score.parts) if len(part.notes) >= FEWEST_NOTES and not part.is_drum]
+    playing = playing or [n for n, part in enumerate(score.parts) if part.notes and not part.is_drum]
     if not playing:
         raise BadRequest("the song has no part with a melody: words need notes to be sung to")
     return max(playing, key=lambda n: (_tunefulness(score, score.parts[n], words), -n))
@@ -154,8 +154,3 @@ def check_melody(melody: Melody, name: str) -> None:
     """Raise :class:`BadRequest` where there is nothing to sing to."""
     if not len(melody):
         raise BadRequest(f"part {name!r} has no notes: choose one that plays")
-
-
-def bar_places(melody: Melody) -> Sequence[int]:
-    """For each note the first note of its bar (its place, from 0)."""
-    return np.searchsorted(melody.bars, melody.bars, side="left").tolist()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from midigen.lyrics.melody import Melody, bar_places
+from midigen.lyrics.melody import Melody
 from midigen.lyrics.sheet import Line, Section, Sheet
 from midigen.score import Score
 from midigen.syllables import LINE, SECTION, Syllable
@@ -24,6 +24,7 @@ LEFT = 0.3  # of a note left alone between two lines
 WEAK = 2.2  # of a line that begins where nothing breathes
 ACROSS = 1.2  # of a breath inside a line, a quarter of rest or more
 QUICKEST = 0.17  # seconds a syllable; faster is a tongue twister
+NO_BAR = 50.0  # of a line whose marks wait for more bars than it has
 MOST_MORE = 24  # notes of a run beyond its syllables
 
 
@@ -56,8 +57,9 @@ def set_words(sheet: Sheet, melody: Melody, score: Score) -> Setting:
         place = max(place, start)
         lines = [(section, line) for section in sheet.sections[first:last] for line in section.lines]
         runs, stuck = _runs(lines, melody, place, stop)
-        for (section, line), run in zip(lines, runs, strict=False):
-            ends = SECTION if line is section.lines[-1] else LINE
+        for number, ((section, line), run) in enumerate(zip(lines, runs, strict=False)):
+            last = number + 1 == len(runs) or lines[number + 1][0] is not section
+            ends = SECTION if last else LINE
             said, until, missing = _set_line(line, melody, run, ends)
             found += said
             extents += until
@@ -146,6 +148,7 @@ def _place(lines: Sequence[tuple[Section, Line]], melody: Melody, start: int, st
     seconds = melody.seconds[start:stop]
     last = seconds[-1] + float(melody.quarters[stop - 1]) * 0.5 if count else 0.0
     seconds = np.append(seconds, melody.seconds[stop] if stop < len(melody) else last)
+    bars = melody.bars[start:stop]
     best = np.full(count + 1, np.inf)
     best[0] = 0.0
     chosen: list[tuple[np.ndarray, np.ndarray]] = []
@@ -159,11 +162,14 @@ def _place(lines: Sequence[tuple[Section, Line]], melody: Melody, start: int, st
         following = np.full(count + 1, np.inf)
         lengths = np.zeros(count + 1, dtype=np.int64)
         need = line.notes
+        shortest = _shortest(line, bars) if any(syllable.new_bar for syllable in line.syllables[1:]) else None
         for length in range(need, min(need + max(MOST_MORE, need), count) + 1):
             a = np.arange(0, count - length + 1)  # where a run may begin
             b = a + length
             hurry = np.maximum(QUICKEST - (seconds[b] - seconds[a]) / need, 0) / QUICKEST
             cost = ready[a] + HELD * (length - need) + (across[b] - across[np.minimum(a + 1, count)]) + 8.0 * hurry
+            if shortest is not None:
+                cost = cost + NO_BAR * (shortest[a] > length)
             better = cost < following[b]
             following[b] = np.where(better, cost, following[b])
             lengths[b] = np.where(better, length, lengths[b])
@@ -175,13 +181,32 @@ def _place(lines: Sequence[tuple[Section, Line]], melody: Melody, start: int, st
     runs: list[Run] = []
     if not ends:
         return runs
-    # After the last line a breath is as good as an end.
-    until = int(np.argmin(ends[-1] + 0.5 * begin_cost))
+    # After the last line a breath is as good as an end; where more are waiting, the sooner the better.
+    fits = len(ends) == len(lines)
+    until = int(np.argmin(ends[-1] + (0.5 * begin_cost if fits else np.arange(count + 1))))
     for lengths, came in reversed(chosen):
         first = until - int(lengths[until])
         runs.append((start + first, start + until))
         until = int(came[first])
     return runs[::-1]
+
+
+def _shortest(line: Line, bars: np.ndarray) -> np.ndarray:
+    """For each note of a stretch, how many a line that begins there needs at least, its bar marks kept."""
+    following = np.searchsorted(bars, bars, side="right")  # the first note of the next bar
+    shortest = np.full(len(bars), 2 * len(bars) + 1)
+    for first in range(len(bars)):
+        place = before = first
+        for number, syllable in enumerate(line.syllables):
+            if number and syllable.new_bar:
+                place = max(place, int(following[before]))
+            if place >= len(bars):
+                break
+            before = place
+            place += 1 + syllable.holds
+        else:
+            shortest[first] = place - first
+    return shortest
 
 
 def _set_line(line: Line, melody: Melody, run: Run, ends: str) -> tuple[list[Syllable], list[int], str]:
@@ -204,6 +229,8 @@ def _set_line(line: Line, melody: Melody, run: Run, ends: str) -> tuple[list[Syl
         places = _places(line, kept, melody, run, bars=False)
         missing = missing or "a | found no bar line in its phrase"
     assert places is not None
+    if not places:
+        return [], [], missing
     found, until = [], []
     sung = [(syllable, place) for syllable, place in zip(syllables, places, strict=True) if syllable.text]
     borders = [*places[1:], last]
@@ -224,14 +251,17 @@ def _places(line: Line, count: int, melody: Melody, run: Run, *, bars: bool) -> 
     if not syllables:
         return []
     pitches = np.array([note.pitch for note in melody.notes[first:last]])
+    onsets = np.append(melody.onsets[first : last + 1], melody.ends[-1:])[: room + 1]
+    lengths = melody.ends[first:last] - melody.onsets[first:last]
     again = np.append(False, pitches[1:] == pitches[:-1])
+    sounding = melody.quarters[first:last] * lengths / np.maximum(np.diff(onsets), 1)  # quarters
     worth = (
-        np.sqrt(np.minimum(melody.quarters[first:last], 4.0))
+        np.sqrt(np.minimum(sounding, 4.0))
         + 0.7 * melody.beats[first:last]
         + 1.5 * np.minimum(melody.rests[first:last], 1.0)
         + 0.4 * again
     )
-    bar_of = np.array(bar_places(melody)[first:last]) - first
+    bar_of = np.searchsorted(melody.bars[first:last], melody.bars[first:last])  # the first note of the same bar
     beats = melody.beats[first:last]
     tail = [0] * count  # the notes that the syllables from here on need
     for number in range(count - 1, -1, -1):

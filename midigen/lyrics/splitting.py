@@ -16,6 +16,7 @@ from typing import Any
 
 from midigen.lyrics.languages import Language, need_for_lyrics
 
+_HYPHENS = "-‐‑\ue000/"  # the last but one is what a hyphen that is read is while words are divided
 # Consonants that begin a syllable together, where more than one stands between two vowels.
 _ONSETS = re.compile(
     r"(?:sch|str|spr|scr|spl|thr|phr|chr|ch|sh|th|ph|gh|wh|qu|ll|rr|ñ|gn|gl|ng(?=\b)|[bcdfgkptv][rl]|[st]w|kn|sz|cz|dz|"
@@ -52,8 +53,12 @@ def split_word(word: str, language: Language) -> list[str]:
     if len(lowered) != len(word):  # letters that grow when lowered are none of a language here
         return [word]
     breaks: set[int] = set()
+    before = None
     for start, end in _letters(lowered):
         breaks |= {start + place for place in _breaks(lowered[start:end], language)}
+        if before is not None and not lowered[before:start].strip(_HYPHENS):  # well-known
+            breaks.add(start)
+        before = end
     places = [0, *sorted(breaks), len(word)]
     return [word[a:b] for a, b in pairwise(places)]
 
