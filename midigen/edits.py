@@ -172,18 +172,16 @@ def _edited(
     player = open_player(**model)
     tell_stage(listener.on_stage, "compose")
     beside(warm_up)
-    players = [player, *(player.another() for _ in range(takes - 1))]
     patched: dict[int, bytes] = {}
 
-    def make(number: int, seed: int) -> tuple[Any, Any, list[str]]:
-        edit = write(opened, replace(prompt, seed=seed), players[number], listener.on_bar if number == 0 else None)
+    def make(number: int, seed: int, player: Player) -> tuple[Any, Any, list[str]]:
+        edit = write(opened, replace(prompt, seed=seed), player, listener.on_bar if number == 0 else None)
         data = patch(opened, spans=edit.spans, added=edit.added, chords=edit.chords)
         patched[seed] = data
         return named_apart(read_midi(data, str(opened.label))), edit.tally, []
 
     assert prompt.seed is not None
-    shared = {"index": player.index, "most_shared": options.get("most_shared", 1000)}
-    made = make_takes(make, prompt.seed, takes, model["threads"], **shared)
+    made = make_takes(make, player, prompt.seed, takes, model["threads"], most_shared=options.get("most_shared", 1000))
     score = made[0].score
     names = [(part.name, part.kind) for part in score.parts]
     sound.check([name for name, _ in names], [kind for _, kind in names])

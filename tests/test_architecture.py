@@ -57,6 +57,7 @@ SYMBOLIC = [
     "training",
     "losscurves",
     "packing",
+    "drafting",  # feeds an engine ahead of whoever draws
     "generation",
 ]
 SOUND = [
@@ -117,6 +118,7 @@ GUESTS = {
     "accelerate": {"training"},
     "onnx": {"engines"},
     "onnxruntime": {"engines"},
+    "greenlet": {"engines"},
     "safetensors": {"checkpoint", "training", "packing", "model"},
     "fluidsynth": {"renderers"},
     "platformdirs": {"renderers"},

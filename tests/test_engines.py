@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from midigen.checkpoint import open_checkpoint, save_checkpoint
 from midigen.engines import ENGINES, open_engine
 from midigen.engines.onnx_graph import rotary_tables
 from midigen.engines.onnx_runtime import PIECE
+from midigen.engines.together import side_by_side
 from midigen.errors import BadRequest, MissingTool
 from midigen.model import SIZES, Size, build_model, parameter_shapes, state_of
 
@@ -335,3 +337,82 @@ def test_the_onnx_engine_loads_no_torch(checkpoint):
         "assert take.position == 3 and not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program, str(checkpoint.path)], check=True)
+
+
+# Takes that go together
+
+
+@pytest.mark.parametrize(("engine", "mode"), [("onnx", "exact"), ("onnx", "fast"), ("torch", "exact")])
+def test_a_step_together_is_the_step_that_each_would_take_alone(checkpoint, engine, mode):
+    first = open_engine(checkpoint, engine, mode, threads=1)
+    prompts = [some_ids(count, seed=count) for count in (1, 300, 40, 7)]
+    steps = [some_ids(12, seed=50 + number) for number in range(4)]
+    alone = []
+    for prompt, ids in zip(prompts, steps, strict=True):
+        take = first.fork()
+        alone.append([take.feed(prompt), *(take.feed(ids[at : at + 1]) for at in range(12))])
+    company = first.company(4)
+    for take, prompt, expected in zip(company.takes, prompts, alone, strict=True):
+        np.testing.assert_array_equal(take.feed(prompt), expected[0])
+    fed = [0, 0, 0, 0]
+    for numbers in [(0, 1, 2, 3), (1,), (0, 2), (1, 3), (0, 3), *[(0, 1, 2, 3)] * 8]:  # some wait in between
+        logits = company.step(numbers, [int(steps[number][fed[number]]) for number in numbers])
+        for number, row in zip(numbers, logits, strict=True):
+            fed[number] += 1
+            np.testing.assert_array_equal(row, alone[number][fed[number]])
+    assert [take.position for take in company.takes] == [len(p) + n for p, n in zip(prompts, fed, strict=True)]
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_a_company_refuses_before_anybody_moves(checkpoint, engine):
+    company = open_engine(checkpoint, engine, "exact").company(3)
+    company.takes[2].feed(some_ids(WIDE.context))
+    with pytest.raises(BadRequest, match=f"token {VOCABULARY_SIZE}: outside"):
+        company.step([0, 1], [3, VOCABULARY_SIZE])
+    with pytest.raises(BadRequest, match="more than the model's context"):
+        company.step([0, 2], [3, 3])
+    assert [take.position for take in company.takes] == [0, 0, WIDE.context]
+    full = company.takes[2].fork()
+    company.step([0, 1], [3, 4])  # the full take waits beside them, and forgets nothing
+    company.takes[2].rewind(WIDE.context - 1)
+    full.rewind(WIDE.context - 1)
+    np.testing.assert_array_equal(company.takes[2].feed(np.array([7])), full.feed(np.array([7])))
+
+
+def test_takes_at_one_table_are_as_they_are_alone(checkpoint):
+    def song(engine, seed, length):
+        """A few hundred tokens, with prompts and guesses of several ids in between, as composing has them."""
+        dice, out = np.random.default_rng(seed), list[int]()
+        engine.feed(some_ids(20 + seed, seed=seed))
+        for step in range(length):
+            logits = engine.feed(np.array([len(out) % VOCABULARY_SIZE]))
+            if step % 17 == seed:
+                logits = engine.feed_all(some_ids(3, seed=step), rows=2)[-1]
+            out.append(int(np.argmax(logits + dice.gumbel(size=len(logits)))))
+        return out
+
+    first = open_engine(checkpoint, threads=1)
+    lengths = [60, 200, 5, 130, 1]
+    alone = [song(first.fork(), seed, length) for seed, length in enumerate(lengths)]
+    for company in (alone, alone[:2]):
+        works = [partial(song, seed=seed, length=lengths[seed]) for seed in range(len(company))]
+        assert side_by_side(first.company(len(company)), works) == company
+
+
+def test_an_error_of_one_take_ends_all(checkpoint):
+    ended = []
+
+    def fails(engine):
+        engine.feed(np.array([1]))
+        raise BadRequest("enough")
+
+    def goes_on(engine):
+        try:
+            for _ in range(100):
+                engine.feed(np.array([1]))
+        finally:
+            ended.append(engine.position)
+
+    with pytest.raises(BadRequest, match="enough"):
+        side_by_side(open_engine(checkpoint).company(2), [goes_on, fails])
+    assert ended and ended[0] < 100

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midigen.engines import Company
 from midigen.errors import BadRequest
 from midigen.generation import Drawn, Forced, Hand, OutOfContext, Sampling, sample, write
 from midigen.tokenizers.grammar import Cell
@@ -83,17 +84,27 @@ class Fake:
         assert len(ids) and self.position + len(ids) <= self.context
         self.fed += ids.tolist()
         self.calls.append(ids.tolist())
+        return self.logits(self.fed)
+
+    def logits(self, fed: list[int]) -> np.ndarray:
         logits = np.zeros(self.vocabulary_size, dtype=np.float32)
-        logits[self.favourite(self.fed)] = 50
+        logits[self.favourite(fed)] = 50
         return logits
 
-    def feed_all(self, ids: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+    def feed_all(self, ids: np.ndarray, rows: int | None = None) -> np.ndarray:
+        assert len(ids) and self.position + len(ids) <= self.context
+        self.fed += ids.tolist()
+        self.calls.append(ids.tolist())
+        rows = len(ids) if rows is None else rows
+        return np.stack([self.logits(self.fed[: len(self.fed) - back]) for back in reversed(range(rows))])
 
     def rewind(self, position: int) -> None:
-        raise NotImplementedError
+        del self.fed[position:]
 
     def fork(self) -> Fake:
+        raise NotImplementedError
+
+    def company(self, count: int) -> Company:
         raise NotImplementedError
 
 

@@ -76,16 +76,15 @@ def compose_takes(
     request = Request.read(prompt.with_seed())
     assert request.prompt.seed is not None
     player = open_player(checkpoint, engine, mode, threads)
-    players = [player, *(player.another() for _ in range(min(takes, 64) - 1))]
     count = _Count(request.bars * takes, on_bar)
 
-    def make(number: int, seed: int) -> tuple[Score, Tally, list[str]]:
+    def make(number: int, seed: int, player: Player) -> tuple[Score, Tally, list[str]]:
         own = replace(request, prompt=replace(request.prompt, seed=seed))
-        score, tally = write_piece(own, players[min(number, len(players) - 1)], leaning, count.one)
+        score, tally = write_piece(own, player, leaning, count.one)
         keep_promises(score, own)
         return score, tally, shortfalls(score, own)
 
-    return make_takes(make, request.prompt.seed, takes, threads, index=player.index, most_shared=most_shared)
+    return make_takes(make, player, request.prompt.seed, takes, threads, most_shared=most_shared)
 
 
 class _Count:

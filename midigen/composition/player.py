@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,6 @@ class Player:
     vocabulary: Vocabulary
     tokenizer: Mapping[str, Any]
     index: Index | None = None
-
-    def another(self) -> Player:
-        """A player with the same weights and a past of its own, to write at the same time."""
-        return replace(self, engine=self.engine.fork())
 
 
 def open_player(

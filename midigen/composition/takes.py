@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from midigen.composition.player import Player
+from midigen.engines import Engine
+from midigen.engines.together import side_by_side
 from midigen.errors import BadRequest
 from midigen.generation import Tally
-from midigen.originality import Index, Run, longest_run
+from midigen.originality import Run, longest_run
 from midigen.score import Part, Score
 
 MOST_TAKES = 64
 STUCK = 8  # bars of a part that are the same one after the other, from here on it is stuck
 MOST_SHARED = 16  # notes in a row; of real songs of 32 bars three in a hundred share more with the others
 MOST_MORE = 4
+SEATS = 8  # takes that are written side by side; more gain little, and each has a past in memory
 
 
 @dataclass(frozen=True)
@@ -46,21 +51,26 @@ def seeds_of(seed: int, takes: int) -> list[int]:
     return [seed, *(int(s) for s in more[1:])]
 
 
+Make = Callable[[int, int, Player], tuple[Score, Tally, Sequence[str]]]
+
+
 def make_takes(
-    make: Callable[[int, int], tuple[Score, Tally, Sequence[str]]],
+    make: Make,
+    player: Player,
     seed: int,
     takes: int,
     threads: int | None = None,
     *,
-    index: Index | None = None,
     most_shared: int = MOST_SHARED,
 ) -> list[Take]:
-    """Call ``make(number, seed)`` for every take, in threads, and put the takes in order: the best first.
+    """Call ``make(number, seed, player)`` for every take and put the takes in order: the best first.
 
-    ``make`` returns a score, what the model drew for it, and in what it falls short of the request. Fewest faults come
-    first; of equals the one nearest to the middle of what the model finds likely: the likeliest is the dullest, and the
-    unlikeliest is where it lost its way. The order does not depend on the number of threads. With an ``index`` a take
-    that shares more than ``most_shared`` notes with a song is at fault; where all are, up to four more are made.
+    ``make`` returns a score, what the model drew for it, and in what it falls short of the request. Takes are shared
+    out among threads, and those of one thread are written side by side, one run of the engine for all of them; none
+    depends on the others. Fewest faults come first; of equals the one nearest to the middle of what the model finds
+    likely: the likeliest is the dullest, and the unlikeliest is where it lost its way. The order does not depend on the
+    number of threads. Where the player has an index, a take that shares more than ``most_shared`` notes with a song is
+    at fault; where all are, up to four more are made.
     """
     if isinstance(takes, bool) or not isinstance(takes, int) or not 1 <= takes <= MOST_TAKES:
         raise BadRequest(f"takes {takes!r}: give 1 to {MOST_TAKES}")
@@ -69,8 +79,10 @@ def make_takes(
     seeds = seeds_of(seed, MOST_TAKES + MOST_MORE)
     workers = min(threads or len(_processors()), takes)
 
-    def one(number: int) -> Take:
-        score, tally, short = make(number, seeds[number])
+    index = player.index
+
+    def one(number: int, player: Player) -> Take:
+        score, tally, short = make(number, seeds[number], player)
         notes = sum(len(part.notes) for part in score.parts)
         faults = [*short, *faults_of(score)]
         run = longest_run(score, index) if index is not None else None
@@ -78,15 +90,25 @@ def make_takes(
             faults.append(f"{run.part} shares {run.notes} notes in a row with a training song")
         return Take(score, seeds[number], tally.nats / max(notes, 1), tuple(faults), run)
 
-    if workers == 1:
-        done = [one(number) for number in range(takes)]
+    def some(numbers: Sequence[int]) -> list[Take]:
+        works = [partial(_with_engine, one, number, player) for number in numbers]
+        return side_by_side(player.engine.company(len(numbers)), works)
+
+    if takes == 1:
+        done = [one(0, player)]
     else:
+        seats = min(SEATS, -(-takes // workers))
+        groups = [range(first, min(first + seats, takes)) for first in range(0, takes, seats)]
         with ThreadPoolExecutor(workers) as pool:
-            done = list(pool.map(one, range(takes)))
+            done = [take for group in pool.map(some, groups) for take in group]
     while len(done) < takes + MOST_MORE and all(take.run and take.run.notes > most_shared for take in done):
-        done.append(one(len(done)))
+        done.append(one(len(done), player))
     middle = float(np.median([take.nats for take in done]))
     return sorted(done, key=lambda take: (len(take.faults), abs(take.nats - middle), take.seed))
+
+
+def _with_engine(one: Callable[[int, Player], Take], number: int, player: Player, engine: Engine) -> Take:
+    return one(number, replace(player, engine=engine))
 
 
 def faults_of(score: Score) -> list[str]:

@@ -6,6 +6,7 @@ differ in speed, in what has to be installed, and in how the arithmetic is round
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -28,8 +29,9 @@ class Engine(Protocol):
     """One take: a sequence that grows token by token, with the keys and values of its past in a cache.
 
     The logits depend on the ids fed and on how they were cut into calls, to the bit; not on the number of threads,
-    nor on other takes. A different cut changes only the rounding. One take belongs to one thread at a time; different
-    takes may be used at the same time.
+    nor on other takes, also those of its company. A different cut changes only the rounding: of float32 by some 1e-5,
+    of 8-bit activations now and then by 0.05, where a value on the edge falls to the other side. One take belongs to
+    one thread at a time; different takes may be used at the same time.
     """
 
     @property
@@ -55,8 +57,9 @@ class Engine(Protocol):
         """
         ...
 
-    def feed_all(self, ids: np.ndarray) -> np.ndarray:
-        """As :meth:`feed`, with the logits after every one of the ids: float32 (n, vocabulary_size)."""
+    def feed_all(self, ids: np.ndarray, rows: int | None = None) -> np.ndarray:
+        """As :meth:`feed`, with the logits after every one of the ids, or of the last ``rows`` (1 or more) of them:
+        float32 (rows, vocabulary_size)."""
         ...
 
     def rewind(self, position: int) -> None:
@@ -67,20 +70,42 @@ class Engine(Protocol):
         """Another take that shares the weights and starts from a copy of this one's past."""
         ...
 
+    def company(self, count: int) -> Company:
+        """``count`` new takes (1 or more) with the same weights and no past, which can go together."""
+        ...
+
+
+class Company(Protocol):
+    """Takes that are fed one by one like any others, or one id each at the same time.
+
+    What a take is given does not depend on the company, to the bit. All of them belong to one thread at a time.
+    """
+
+    @property
+    def takes(self) -> Sequence[Engine]: ...
+
+    def step(self, numbers: Sequence[int], ids: Sequence[int]) -> np.ndarray:
+        """Feed ``ids[i]`` to the take ``numbers[i]`` (in ascending order, each once); float32 (n, vocabulary_size).
+
+        The array is the caller's to keep. Raises as :meth:`Engine.feed` does, and all takes are then as they were.
+        """
+        ...
+
 
 def open_engine(checkpoint: Checkpoint, name: str = "onnx", mode: str = "fast", threads: int | None = None) -> Engine:
     """Open the engine called ``name`` on a checkpoint, at position 0.
 
     ``mode``: ``"fast"`` multiplies 8-bit weights with 8-bit activations where the engine can (the loss stays within
     0.5 % of float), ``"exact"`` computes in float32 (logits within 1e-3 of torch). ``threads``: how many cores one
-    step may use; ``None`` is one, which leaves the others to rendering. Raises :class:`BadRequest` for an unknown
-    name or mode or fewer threads than 1, and :class:`MissingTool` when the engine's library is not installed.
+    step may use; ``None`` leaves that to the engine, which takes a second one where that is measured to pay. Raises
+    :class:`BadRequest` for an unknown name or mode or fewer threads than 1, and :class:`MissingTool` when the engine's
+    library is not installed.
     """
     if mode not in MODES:
         raise BadRequest(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
     if threads is not None and threads < 1:
         raise BadRequest(f"threads is {threads}; use 1 or more")
-    engine: Engine = ENGINES.get(name)(checkpoint, mode, threads or 1)
+    engine: Engine = ENGINES.get(name)(checkpoint, mode, threads)
     return engine
 
 

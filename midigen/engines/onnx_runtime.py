@@ -7,6 +7,7 @@ only for what has been fed, because the operating system hands out untouched pag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,34 +15,49 @@ import numpy as np
 from midigen.checkpoint import Checkpoint
 from midigen.engines import check_ids, check_rewind
 from midigen.engines.onnx_graph import build_graph
+from midigen.engines.pace import Pace
 from midigen.errors import MissingTool
 
 if TYPE_CHECKING:
     import onnxruntime
 
+    Sessions = Pace[onnxruntime.InferenceSession]
+
 # Longer runs of ids are fed in pieces of this many: attention's scratch memory is heads x piece x past.
 PIECE = 256
+SHORT = 8  # runs of ids up to this length come again and again: what is bound for them is kept
 
 
 class OnnxEngine:
-    """A take on ONNX Runtime; keeps :class:`midigen.engines.Engine`."""
+    """A take on ONNX Runtime; keeps :class:`midigen.engines.Engine`.
 
-    def __init__(self, checkpoint: Checkpoint, mode: str, threads: int) -> None:
-        self._start(checkpoint, _open_session(checkpoint, mode, threads))
+    With ``threads`` of ``None`` it watches whether a second thread pays (:mod:`midigen.engines.pace`).
+    """
 
-    def _start(self, checkpoint: Checkpoint, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, checkpoint: Checkpoint, mode: str, threads: int | None) -> None:
+        # With more threads than query heads, attention cuts the past into one piece a thread, and the sum's rounding
+        # would depend on how many there are.
+        most = checkpoint.size.heads
+        if threads is None:
+            pace = Pace(lambda number: _open_session(checkpoint, mode, number), most=most)
+        else:
+            pace = Pace(lambda _: _open_session(checkpoint, mode, min(threads, most)), most=1)
+        self._start(checkpoint, pace, _cache_of(checkpoint, 1))
+
+    def _start(self, checkpoint: Checkpoint, pace: Sessions, cache: dict[str, np.ndarray]) -> None:
         self._checkpoint = checkpoint
-        self._session = session
+        self._pace = pace
         self._position = 0
-        size = checkpoint.size
-        shape = (1, size.kv_heads, size.context, size.head_dim)
-        self._cache = {
-            f"{what}.{layer}": np.zeros(shape, np.float32) for layer in range(size.layers) for what in ("key", "value")
-        }
-        self._step = self._run(length=1, rows=1)
+        self._cache = cache
+        self._kept: dict[tuple[int, int], _Run] = {}
 
     def _run(self, length: int, rows: int) -> _Run:
-        return _Run(self._session, self._cache, length, rows, self.vocabulary_size)
+        run = self._kept.get((length, rows))
+        if run is None:
+            run = _Run(self._cache, length, rows, self.vocabulary_size)
+            if length <= SHORT:
+                self._kept[length, rows] = run
+        return run
 
     @property
     def vocabulary_size(self) -> int:
@@ -56,21 +72,26 @@ class OnnxEngine:
         return self._position
 
     def feed(self, ids: np.ndarray) -> np.ndarray:
+        return self.feed_all(ids, rows=1)[0]
+
+    def feed_all(self, ids: np.ndarray, rows: int | None = None) -> np.ndarray:
         ids = check_ids(ids, self.vocabulary_size, self._position, self.context)
+        rows = len(ids) if rows is None else min(rows, len(ids))
         if len(ids) == 1:
-            return self._advance(self._step, ids)[0].copy()
+            return self._advance(ids, 1).copy()
+        pieces = []
         for start in range(0, len(ids), PIECE):
             piece = ids[start : start + PIECE]
-            logits = self._advance(self._run(len(piece), rows=1), piece)
-        return logits[0]
+            wanted = start + len(piece) - (len(ids) - rows)  # of this piece; the graph computes one row at least
+            logits = self._advance(piece, min(max(wanted, 1), len(piece)))
+            if wanted > 0:
+                pieces.append(logits.copy())
+        return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
 
-    def feed_all(self, ids: np.ndarray) -> np.ndarray:
-        ids = check_ids(ids, self.vocabulary_size, self._position, self.context)
-        pieces = [ids[start : start + PIECE] for start in range(0, len(ids), PIECE)]
-        return np.concatenate([self._advance(self._run(len(piece), len(piece)), piece) for piece in pieces])
-
-    def _advance(self, run: _Run, ids: np.ndarray) -> np.ndarray:
-        logits = run(ids, self._position)
+    def _advance(self, ids: np.ndarray, rows: int) -> np.ndarray:
+        run = self._run(len(ids), rows)
+        run.ids[0] = ids
+        logits = run(self._pace, np.array([self._position]))[0]
         self._position += len(ids)
         return logits
 
@@ -78,56 +99,101 @@ class OnnxEngine:
         self._position = check_rewind(position, self._position)
 
     def fork(self) -> OnnxEngine:
-        take = object.__new__(OnnxEngine)
-        take._start(self._checkpoint, self._session)
+        (take,) = self.company(1).takes
         take._position = self._position
         for name, past in self._cache.items():
             take._cache[name][:, :, : self._position] = past[:, :, : self._position]
         return take
 
+    def company(self, count: int) -> OnnxCompany:
+        return OnnxCompany(self._checkpoint, self._pace, count)
+
+
+class OnnxCompany:
+    """Takes whose caches lie side by side, so that one run computes a step of several; keeps
+    :class:`midigen.engines.Company`."""
+
+    def __init__(self, checkpoint: Checkpoint, pace: Sessions, count: int) -> None:
+        self._cache = _cache_of(checkpoint, count)
+        self._pace = pace
+        self._vocabulary_size = checkpoint.vocabulary_size
+        self._kept: dict[tuple[int, int], _Run] = {}
+        self.takes: list[OnnxEngine] = []
+        for number in range(count):
+            take = object.__new__(OnnxEngine)
+            take._start(checkpoint, pace, {name: both[number : number + 1] for name, both in self._cache.items()})
+            self.takes.append(take)
+
+    def step(self, numbers: Sequence[int], ids: Sequence[int]) -> np.ndarray:
+        # All, before anything is changed.
+        for number, token in zip(numbers, ids, strict=True):
+            take = self.takes[number]
+            check_ids(np.array([token]), self._vocabulary_size, take.position, take.context)
+        first, stop = min(numbers), max(numbers) + 1
+        run = self._kept.get((first, stop))
+        if run is None:
+            cache = {name: both[first:stop] for name, both in self._cache.items()}
+            run = self._kept[first, stop] = _Run(cache, 1, 1, self._vocabulary_size, takes=stop - first)
+        # A take between that is not to move computes too, and what it writes lies beyond its past.
+        run.ids[:] = 0
+        for number, token in zip(numbers, ids, strict=True):
+            run.ids[number - first] = token
+        places = [min(take.position, take.context - 1) for take in self.takes[first:stop]]
+        logits = run(self._pace, np.array(places))
+        for number in numbers:
+            self.takes[number]._position += 1
+        return logits[[number - first for number in numbers], 0]
+
 
 class _Run:
-    """The graph's inputs and outputs bound to arrays, for ``length`` ids and the logits of the last ``rows``."""
+    """The graph's inputs and outputs bound to arrays, for ``length`` ids of each of several ``takes`` and the logits
+    of the last ``rows`` of them. Put the ids into ``ids`` (takes, length), then call it."""
 
     def __init__(
-        self,
-        session: onnxruntime.InferenceSession,
-        cache: dict[str, np.ndarray],
-        length: int,
-        rows: int,
-        vocabulary_size: int,
+        self, cache: dict[str, np.ndarray], length: int, rows: int, vocabulary_size: int, takes: int = 1
     ) -> None:
-        self._session = session
-        self._cache = cache  # the binding knows addresses only; this keeps what is there
-        self._ids = np.zeros((1, length), np.int64)
-        self._last_position = np.zeros(1, np.int32)
+        self._cache = cache  # a binding knows addresses only; this keeps what is there
+        self.ids = np.zeros((takes, length), np.int64)
+        self._last_position = np.zeros(takes, np.int32)
         self._total_length = np.zeros(1, np.int32)
         self._first_row = np.array([length - rows], np.int64)
-        self._logits = np.empty((1, rows, vocabulary_size), np.float32)
-        self._binding = session.io_binding()
-        self._bind("ids", self._ids)
-        self._bind("last_position", self._last_position)
-        self._bind("total_length", self._total_length)
-        self._bind("first_row", self._first_row)
-        self._bind("logits", self._logits, output=True)
-        for name, buffer in cache.items():
-            self._bind(f"past_{name}", buffer)
-            self._bind(f"present_{name}", buffer, output=True)
+        self._logits = np.empty((takes, rows, vocabulary_size), np.float32)
+        self._bindings: dict[onnxruntime.InferenceSession, onnxruntime.IOBinding] = {}
 
-    def _bind(self, name: str, array: np.ndarray, output: bool = False) -> None:
-        bind = self._binding.bind_output if output else self._binding.bind_input
-        bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+    def _bound(self, session: onnxruntime.InferenceSession) -> onnxruntime.IOBinding:
+        binding = self._bindings.get(session)
+        if binding is None:
+            binding = self._bindings[session] = session.io_binding()
+            inputs: dict[str, np.ndarray] = {
+                "ids": self.ids,
+                "last_position": self._last_position,
+                "total_length": self._total_length,
+                "first_row": self._first_row,
+                **{f"past_{name}": buffer for name, buffer in self._cache.items()},
+            }
+            outputs = {f"present_{name}": buffer for name, buffer in self._cache.items()}
+            for name, array in inputs.items():
+                binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+            for name, array in {**outputs, "logits": self._logits}.items():
+                binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        return binding
 
-    def __call__(self, ids: np.ndarray, position: int) -> np.ndarray:
-        """Feed ``ids`` (length,) after ``position`` tokens.
+    def __call__(self, pace: Sessions, positions: np.ndarray) -> np.ndarray:
+        """Feed ``ids`` after as many tokens of each take as ``positions`` (takes,) says.
 
-        Returns float32 (rows, vocabulary_size) that the next call of the same run overwrites.
+        Returns float32 (takes, rows, vocabulary_size) that the next call of the same run overwrites.
         """
-        self._ids[0] = ids
-        self._last_position[0] = position + len(ids) - 1
-        self._total_length[0] = position + len(ids)
-        self._session.run_with_iobinding(self._binding)
-        return self._logits[0]
+        length = self.ids.shape[1]
+        self._last_position[:] = positions + (length - 1)
+        self._total_length[0] = self._last_position.max() + 1
+        pace.run(lambda session: session.run_with_iobinding(self._bound(session)), timed=length == 1)
+        return self._logits
+
+
+def _cache_of(checkpoint: Checkpoint, takes: int) -> dict[str, np.ndarray]:
+    size = checkpoint.size
+    shape = (takes, size.kv_heads, size.context, size.head_dim)
+    return {f"{what}.{layer}": np.zeros(shape, np.float32) for layer in range(size.layers) for what in ("key", "value")}
 
 
 def _open_session(checkpoint: Checkpoint, mode: str, threads: int) -> onnxruntime.InferenceSession:
@@ -140,9 +206,7 @@ def _open_session(checkpoint: Checkpoint, mode: str, threads: int) -> onnxruntim
         ) from None
 
     options = onnxruntime.SessionOptions()
-    # With more threads than query heads, attention cuts the past into one piece a thread, and the sum's rounding would
-    # depend on how many there are.
-    options.intra_op_num_threads = min(threads, checkpoint.size.heads)
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # A waiting thread that spins takes the core that is rendering the previous bars.

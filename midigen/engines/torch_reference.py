@@ -6,7 +6,7 @@ What the other engines are measured against. Needs torch and transformers.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any
@@ -26,7 +26,7 @@ class TorchEngine:
     number of threads, so the reference keeps to one.
     """
 
-    def __init__(self, checkpoint: Checkpoint, mode: str, threads: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, mode: str, threads: int | None) -> None:
         self._size = checkpoint.size
         self._vocabulary_size = checkpoint.vocabulary_size
         try:
@@ -56,8 +56,8 @@ class TorchEngine:
     def feed(self, ids: np.ndarray) -> np.ndarray:
         return self._run(ids, rows=1)[0]
 
-    def feed_all(self, ids: np.ndarray) -> np.ndarray:
-        return self._run(ids, rows=0)  # transformers reads 0 as all
+    def feed_all(self, ids: np.ndarray, rows: int | None = None) -> np.ndarray:
+        return self._run(ids, rows or 0)  # transformers reads 0 as all
 
     def _run(self, ids: np.ndarray, rows: int) -> np.ndarray:
         import torch
@@ -82,6 +82,29 @@ class TorchEngine:
         take = copy.copy(self)
         take._cache = copy.deepcopy(self._cache)
         return take
+
+    def company(self, count: int) -> TorchCompany:
+        return TorchCompany(self, count)
+
+
+class TorchCompany:
+    """Takes that are computed one after the other: the reference makes no haste; keeps
+    :class:`midigen.engines.Company`."""
+
+    def __init__(self, engine: TorchEngine, count: int) -> None:
+        self.takes: list[TorchEngine] = []
+        for _ in range(count):
+            take = copy.copy(engine)
+            take._cache = None
+            self.takes.append(take)
+
+    def step(self, numbers: Sequence[int], ids: Sequence[int]) -> np.ndarray:
+        for number, token in zip(numbers, ids, strict=True):
+            take = self.takes[number]
+            check_ids(np.array([token]), take.vocabulary_size, take.position, take.context)
+        return np.stack(
+            [self.takes[number].feed(np.array([token])) for number, token in zip(numbers, ids, strict=True)]
+        )
 
 
 @contextmanager

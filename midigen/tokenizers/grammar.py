@@ -16,7 +16,6 @@ from midigen.errors import BadRequest
 from midigen.grid import VELOCITY_BINS
 from midigen.instruments import INSTRUMENTS
 from midigen.tokenizers.vocabulary import (
-    END,
     HIGHEST_DRUM,
     HIGHEST_PITCH,
     LOWEST_DRUM,
@@ -38,13 +37,6 @@ class Cell(Protocol):
     def over(self) -> np.ndarray: ...
 
     def push(self, token: int) -> None: ...
-
-
-def _opening(vocabulary: Vocabulary) -> np.ndarray:
-    """Tokens that open a bar or a cell, or end the window."""
-    mask = vocabulary.mask("lane") | vocabulary.mask("bar")
-    mask[END] = True
-    return mask
 
 
 class SettledCell:
@@ -145,7 +137,7 @@ class HarmonyCell:
 
     def over(self) -> np.ndarray:
         v = self._v
-        mask = _opening(v)
+        mask = v.opens.copy()
         mask[v.first["position"] : v.first["position"] + self._position + 1] = True
         return mask
 
@@ -227,7 +219,7 @@ class PartCell:
         return mask
 
     def over(self) -> np.ndarray:
-        mask = _opening(self._v)
+        mask = self._v.opens.copy()
         mask[self._first_position : self._next_position] = True
         return mask
 

@@ -41,6 +41,7 @@ class Vocabulary:
         if note_tokens not in NOTE_TOKENS:
             raise BadRequest(f"note tokens {note_tokens!r}: choose one of {', '.join(NOTE_TOKENS)}")
         self.note_tokens = note_tokens
+        self._transpositions: dict[tuple[int, str], np.ndarray] = {}
         drums = HIGHEST_DRUM - LOWEST_DRUM + 1
         pitches = HIGHEST_PITCH - LOWEST_PITCH + 1
         sizes = {
@@ -116,6 +117,14 @@ class Vocabulary:
         """``(size,)`` bool: tokens that complete a note (every note has exactly one)."""
         return self.mask("pitch") | self.mask("drum")
 
+    @cached_property
+    def opens(self) -> np.ndarray:
+        """``(size,)`` bool: tokens that open a bar or a cell, or end the window. Not to be written to."""
+        mask = self.mask("lane") | self.mask("bar")
+        mask[END] = True
+        mask.flags.writeable = False
+        return mask
+
     def lane(self, kind: str, slot: int) -> int:
         """The id that opens a cell of a part's lane."""
         return self.id("lane", 2 + LANES.index((kind, slot)))
@@ -146,8 +155,11 @@ class Vocabulary:
     def transposition(self, semitones: int, kind: str) -> np.ndarray:
         """``(size,)`` int32: each id moved by ``semitones``; -1 where the pitch leaves the range of ``kind``.
 
-        Of the kind "pitched" the range is all that has a token; of "drums" and of other words no pitch is moved.
+        Of the kind "pitched" the range is all that has a token; of "drums" and of other words no pitch is moved. Not to
+        be written to: who asks again gets the same.
         """
+        if (semitones, kind) in self._transpositions:
+            return self._transpositions[semitones, kind]
         table = np.arange(self.size, dtype=np.int32)
         for name in ("key", "chord_bass", "chord"):
             first = self.first[name] + (1 if name == "chord" else 0)
@@ -161,6 +173,8 @@ class Vocabulary:
             pitch = values % (HIGHEST_PITCH - LOWEST_PITCH + 1) + LOWEST_PITCH + semitones
             moved = self.first["pitch"] + values + semitones
             table[self.first["pitch"] + values] = np.where((pitch >= lowest) & (pitch <= highest), moved, -1)
+        table.flags.writeable = False
+        self._transpositions[semitones, kind] = table
         return table
 
     def to_spec(self) -> dict[str, Any]:
