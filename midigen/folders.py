@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from midigen.errors import OutputError
 RECORD = "midigen.json"  # what makes a folder a song's
 OWN_FILES = {RECORD, "song.mid", "song.kar", "song.lrc", "song.png", "stems", "takes", "mix.toml", "mix.png"}
 OWN_FILES |= {f"mix.{suffix}" for suffix in ("wav", "flac", "ogg", "mp3")}
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -123,6 +125,13 @@ def write_beside(path: str | Path, data: bytes) -> None:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
             raise
+
+
+def clear_drafts(folder: Path) -> None:
+    """Remove from ``folder`` what songs left there whose program was ended with no chance to clear up."""
+    for draft in folder.glob(".*.part"):
+        if draft.is_dir() and _DRAFT.fullmatch(draft.name):
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 @contextmanager

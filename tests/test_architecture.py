@@ -80,13 +80,15 @@ SOUND = [
 ]
 PICTURES = ["pictures"]
 # The hall and the front door stand before everything. Composing a score knows no sound, so it looks to one wing only.
-HALL = ["composition", "evaluation", "portraits", "record", "song", "composing", "edits"]
+HALL = ["composition", "evaluation", "portraits", "record", "song", "composing", "workers", "album", "edits"]
 ABOVE = {
     "composition": GROUND + SYMBOLIC,
     "portraits": [*GROUND, *SOUND, *PICTURES],  # what was measured, made ready to be drawn
     "record": [*GROUND, "renderers", "__init__"],
     "song": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "portraits", "record"],
     "evaluation": [*GROUND, *SYMBOLIC, *PICTURES, "composition"],  # composes pieces to measure them
+    "workers": GROUND,  # who does many tasks at once; knows none of them
+    "album": [*GROUND, *SYMBOLIC, "composition", "composing", "workers"],
     "composing": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "edits": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "__init__": [*GROUND, *HALL],
@@ -128,6 +130,7 @@ GUESTS = {
     "scipy": {"loudness", "limiter", "truepeak", "effects", "profiles", "spectra"},
     "matplotlib": {"pictures", "losscurves"},
     "tqdm": {"cli"},
+    "ray": {"workers"},
 }
 # Not to be had before somebody asks for what they do.
 HEAVY = set(GUESTS) - {"mido"}

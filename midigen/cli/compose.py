@@ -6,7 +6,7 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from midigen.cli.progress import Progress
+from midigen.cli.progress import Counter, Progress
 from midigen.cli.steering import (
     MODEL_OPTIONS,
     PART_OPTIONS,
@@ -31,6 +31,7 @@ from midigen.cli.values import (
     part_names,
     whole,
 )
+from midigen.errors import BadRequest
 
 PROMPT_OPTIONS = (
     "bars", "parts", "tempo_qpm", "key", "metre", "chords", "form", "ending",
@@ -83,14 +84,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     takes.add_argument(
         "--again", metavar="SONG", help="start from the settings of this song (its folder or midigen.json)"
     )
+    many = parser.add_argument_group("many songs (a folder for each, with seeds that count up; run again to go on)")
+    many.add_argument("--count", metavar="N", type=whole, help="how many songs to compose")
+    many.add_argument("--jobs", metavar="N", type=whole, help="songs made at once (default: one a processor)")
+    many.add_argument(
+        "--cluster", metavar="ADDRESS", nargs="?", const="",
+        help="on a Ray cluster: its address, or auto; without an address on Ray's workers on this machine",
+    )  # fmt: skip
     add_soundfont_options(parser)
     add_mix_options(parser)
     add_model_options(parser)
-    add_output_options(parser, "song-SEED, or the next free name")
+    add_output_options(parser, "song-SEED or, of many, songs-SEED; or the next free name")
 
 
 def run(args: argparse.Namespace) -> int:
     stop_at_once()
+    if hasattr(args, "count"):
+        return _compose_many(args)
+    for option in ("jobs", "cluster"):
+        if hasattr(args, option):
+            raise BadRequest(f"--{option} is for many songs: give --count, too")
     with Progress(timings=args.timings) as progress:
         return _compose(args, progress)
 
@@ -120,3 +133,29 @@ def _compose(args: argparse.Namespace, progress: Progress) -> int:
     progress.close()
     tell(song, folder)
     return 0
+
+
+def _compose_many(args: argparse.Namespace) -> int:
+    from midigen.album import TABLE, compose_album, table_of
+    from midigen.composing import settings_of
+    from midigen.folders import free_name
+    from midigen.prompt import Prompt
+
+    if args.force:
+        raise BadRequest("--force is for one song: many songs go on in their folder, or begin in another one")
+    changes = given(args, (*PROMPT_OPTIONS, *TAKES_OPTIONS, *SOUNDFONT_OPTIONS, *MIX_OPTIONS, *MODEL_OPTIONS))
+    settings = merged(settings_of(args.again) if hasattr(args, "again") else {}, changes)
+    wish = Prompt(**{f.name: settings[f.name] for f in fields(Prompt) if f.name in settings})
+    if args.output is None:
+        settings["seed"] = wish.with_seed().seed
+    folder = Path(args.output) if args.output is not None else free_name(f"songs-{settings['seed']}")
+    if hasattr(args, "cluster"):
+        settings |= {"crew": "ray", "address": args.cluster or None}
+    with Counter() as counter:
+        rows = compose_album(
+            folder, args.count, on_song=lambda done, total: counter.tell("Composing songs", done, total),
+            **given(args, ["jobs"]), **settings,
+        )  # fmt: skip
+    print("\n".join(table_of(rows)))
+    print(folder / TABLE)
+    return 1 if any(row.error for row in rows) else 0

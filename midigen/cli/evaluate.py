@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-from typing import Any
 
+from midigen.cli.progress import Counter
 from midigen.cli.stopping import stop_at_once
 from midigen.cli.values import whole
 
@@ -45,36 +44,11 @@ def run(args: argparse.Namespace) -> int:
 
     said = {name: vars(args)[name] for name in ("pieces", "bars", "windows", "seed", "threads") if name in args}
     with new_folder(Path(args.output), force=args.force) as draft:
-        with Stages() as stages:
-            found = evaluate(args.checkpoint, songs=args.songs, on_progress=stages.tell, **said)
+        with Counter() as counter:
+            found = evaluate(
+                args.checkpoint, songs=args.songs, **said,
+                on_progress=lambda stage, done, total: counter.tell(LABELS[stage], done, total),
+            )  # fmt: skip
         write_report(found, draft)
     print(Path(args.output, REPORT))
     return 0
-
-
-class Stages:
-    """A bar for each stage, on a terminal."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._bar: Any = None
-
-    def __enter__(self) -> Stages:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def tell(self, stage: str, done: int, total: int) -> None:
-        """``done`` of ``total`` in ``stage``."""
-        from tqdm import tqdm
-
-        if stage != self._stage:
-            self.__exit__()
-            tqdm.monitor_interval = 0
-            layout = "{desc} {bar} {n}/{total}, {remaining} left"
-            self._stage = stage
-            self._bar = tqdm(desc=LABELS[stage], total=total, bar_format=layout, disable=None, leave=False,
-                                  file=sys.stderr)  # fmt: skip
-        self._bar.update(done - self._bar.n)

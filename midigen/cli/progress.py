@@ -87,3 +87,33 @@ class Progress:
             if name == "compose" and self._first_bar is not None:
                 print(f"{'first bar':<10}{self._first_bar - self._started:8.3f} s after the start", file=sys.stderr)
         print(f"{'total':<10}{ends[-1] - self._started:8.3f} s", file=sys.stderr)
+
+
+class Counter:
+    """A bar on stderr for what is counted, one for each label, on a terminal only."""
+
+    def __init__(self) -> None:
+        self._label = ""
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def tell(self, label: str, done: int, total: int) -> None:
+        """``done`` of ``total`` of what ``label`` says."""
+        from tqdm import tqdm
+
+        if label != self._label:
+            self.__exit__()
+            self._label = label
+            tqdm.monitor_interval = 0  # no thread of its own
+            layout = "{desc} {bar} {n}/{total}, {remaining} left"
+            self._bar = tqdm(
+                desc=label, total=total, bar_format=layout, disable=None, leave=False, file=sys.stderr,
+                ncols=shutil.get_terminal_size().columns or 80,
+            )  # fmt: skip
+        self._bar.update(done - self._bar.n)
