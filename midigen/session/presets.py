@@ -4,9 +4,10 @@ Levels, equalisers and compressors are per instrument; parts of any other kind t
 stand behind the balance, so their thresholds meet every part at the same level, whatever its SoundFont. What a
 compressor takes from a part's loudness its make-up gain gives back: zero decibels stay a balanced band.
 
-No equaliser is automatic here. Measured on two songs with three SoundFonts each, it brought parts nearer to the usual
-spectrum of their instrument by half a decibel of 8 at most, and reading every stem's spectrum takes as long as
-reading its loudness. It is for stems that come from elsewhere.
+Drums alone have an automatic equaliser, for their top: a kit of open hats is up to 3 dB brighter than a kit usually is,
+one of toms as much duller, and no fixed shelf suits both. For the other parts, measured on two songs with three
+SoundFonts each, it brought them nearer to the usual spectrum of their instrument by half a decibel of 8 at most, and
+reading a stem's spectrum takes as long as reading its loudness. There it is for stems that come from elsewhere.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ def preset(name: str) -> Session:
     return PRESETS[name]()
 
 
-def _equaliser(high_pass_hz: float, **bands: tuple[float, float]) -> ChannelEqualiser:
+def _equaliser(high_pass_hz: float, *, auto: bool = False, **bands: tuple[float, float]) -> ChannelEqualiser:
     """``low=(-1, 150)``: a decibel less under 150 Hz."""
     turned: dict[str, float] = {}
     for band, (gain_db, hz) in bands.items():
         turned |= {f"{band}_db": gain_db, f"{band}_hz": hz}
-    return ChannelEqualiser(high_pass_hz, **turned)  # type: ignore[arg-type]  # none of them is the slope
+    return ChannelEqualiser(high_pass_hz, auto=auto, **turned)  # type: ignore[arg-type]  # none of them is the slope
 
 
 @cache
@@ -77,7 +78,7 @@ def _pop() -> Session:
                 ducking=DuckedBy(by="drums", depth_db=1.5, threshold_db=-12, attack_ms=5, release_ms=120),
             ),
             "drums": Channel(
-                equaliser=_equaliser(28, low=(1.0, 80), mid=(-1.5, 400), high=(1.5, 8_000)),
+                equaliser=_equaliser(28, low=(1.0, 80), mid=(-1.5, 400), auto=True),
                 compressor=Compressor(-12, 2.5, 20, 120, 6, 1.7),
                 sends=Sends(reverb_db=-18),
             ),
@@ -115,7 +116,7 @@ def _rock() -> Session:
             "drums": Channel(
                 gain_db=1,
                 bus="rhythm",
-                equaliser=_equaliser(30, low=(2.0, 75), mid=(-2.5, 400), high=(2.0, 7_000)),
+                equaliser=_equaliser(30, low=(2.0, 75), mid=(-2.5, 400), auto=True),
                 compressor=Compressor(-14, 3, 15, 100, 6, 2.4),
                 sends=Sends(reverb_db=-15),
             ),
@@ -151,7 +152,7 @@ def _jazz_trio() -> Session:
             "drums": Channel(
                 gain_db=-3,
                 width=1.1,
-                equaliser=_equaliser(30, low=(-1.0, 90)),
+                equaliser=_equaliser(30, low=(-1.0, 90), mid=(-1.0, 400), auto=True),
                 sends=Sends(reverb_db=-14),
             ),
             OTHER: Channel(equaliser=_equaliser(50), sends=Sends(reverb_db=-13)),
@@ -185,7 +186,7 @@ def _ballad() -> Session:
             ),
             "drums": Channel(
                 gain_db=-2,
-                equaliser=_equaliser(28, mid=(-1.5, 400), high=(1.0, 8_000)),
+                equaliser=_equaliser(28, mid=(-1.5, 400), auto=True),
                 compressor=Compressor(-12, 2, 25, 150, 8, 1.5),
                 sends=Sends(reverb_db=-13),
             ),
