@@ -1,14 +1,18 @@
 """Every benchmark, one after the other, as ``docs/performance.md``.
 
-python -m benchmarks            (about ten minutes on two cores)
+python -m benchmarks                    all of them: about fifteen minutes on two cores
+python -m benchmarks rendering meter    these alone; the rest of the page stays as it is
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,15 +22,25 @@ SECTIONS = (
     ("Notes a second", ["notes", "--runs", "3"], "The shipped checkpoint; grammar and sampling included."),
     ("Tokens a second", ["engines", str(ROOT / "midigen" / "checkpoints" / "default"), "base"],
      "The shipped checkpoint, and a model of the size `base` with random weights."),
-    ("Rendering", ["rendering", "--runs", "2"], "Stems, beside the usual ways from MIDI to sound."),
+    ("Rendering", ["rendering", "--runs", "5"], "Stems, beside the usual ways from MIDI to sound."),
     ("Effects", ["effects", "--runs", "2"], "Each on one stem in stereo, one thread."),
-    ("Mixing", ["mixing", "--runs", "2"], "Four stems of a song, again with other settings."),
-    ("Measuring and limiting", ["meter", "--runs", "2"], "Processor time is the one to compare."),
+    ("Mixing", ["mixing", "--runs", "5"], "Four stems of a song, again with other settings."),
+    ("Measuring and limiting", ["meter", "--runs", "5"], "Processor time is the one to compare."),
+    ("Memory", ["memory"], "From a long MIDI file to a mix, through the commands; an hour with `--minutes 60`."),
 )  # fmt: skip
 
 
 def main() -> None:
-    """Run them all and write the page, beside first and then renamed."""
+    """Run those that are named, or all, and write the page, beside first and then renamed."""
+    names = [words[0] for _, words, _ in SECTIONS]
+    parser = argparse.ArgumentParser(description="Every benchmark, as docs/performance.md.")
+    parser.add_argument("only", nargs="*", metavar="NAME", help=f"these alone, of {', '.join(names)}")
+    only = parser.parse_args().only
+    for name in only:
+        if name not in names:
+            parser.error(f"no benchmark {name!r}: choose from {', '.join(names)}")
+    path = ROOT / "docs" / "performance.md"
+    before = dict(_sections(path.read_text(encoding="utf-8"))) if only else {}
     page = [
         "# Performance",
         f"Written by `python -m benchmarks` on {len(os.sched_getaffinity(0))} cores ({platform.machine()}, Python "
@@ -34,6 +48,9 @@ def main() -> None:
         "was shared, so ratios say more than seconds.",
     ]
     for title, words, note in SECTIONS:
+        if only and words[0] not in only:
+            page += [before[title]] if title in before else []
+            continue
         print(f"{title} ...", file=sys.stderr)
         done = subprocess.run(
             [sys.executable, "-m", f"benchmarks.{words[0]}", *words[1:]], cwd=ROOT, capture_output=True, text=True
@@ -42,11 +59,16 @@ def main() -> None:
             sys.exit(f"{words[0]} failed: {done.stderr.strip()[-500:]}")
         command = " ".join(word.replace(str(ROOT) + os.sep, "") for word in words)
         output = done.stdout.replace(str(ROOT) + os.sep, "").strip()
-        page += [f"## {title}", f"`python -m benchmarks.{command}`. {note}", output]
-    path = ROOT / "docs" / "performance.md"
+        page.append(f"## {title}\n\n`python -m benchmarks.{command}`. {note}\n\n{output}")
     beside = path.with_name(path.name + ".part")
     beside.write_text("\n\n".join(page) + "\n", encoding="utf-8")
     os.replace(beside, path)
+
+
+def _sections(page: str) -> Iterator[tuple[str, str]]:
+    """The title and the text of each section of the page that is there."""
+    for text in re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]:
+        yield text.splitlines()[0].removeprefix("## "), text.strip()
 
 
 if __name__ == "__main__":

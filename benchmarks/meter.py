@@ -5,15 +5,16 @@
 A song of 120 seconds for piano, guitar, bass and drums is rendered; then all contestants take turns in one run, each
 from the same files and on one thread. The tables give medians: wall time, and the processor
 time of the process and its children, which other programs disturb less. What each reached is measured afterwards.
-The last table compares integrated loudness on the files given, or on ten mixes of short songs at ten tempos.
+The last table compares integrated loudness on the files given, or on ten songs that are composed for it, each mixed and
+mastered with a preset.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import os
-import random
 import re
 import resource
 import shutil
@@ -28,10 +29,12 @@ import numpy as np
 
 from benchmarks.sound import song
 from midigen.audio import BLOCK_FRAMES, Audio, AudioFile, Signal, open_audio, write_audio
+from midigen.composing import compose
 from midigen.limiter import limit
 from midigen.loudness import integrated_lufs, measure, true_peak_dbtp
 from midigen.mastering import master
 from midigen.renderers import render
+from midigen.session.presets import PRESETS
 from midigen.signals import Recorded
 from midigen.soundfonts import choose_soundfont
 
@@ -83,10 +86,17 @@ def ffmpeg(*words: object) -> str:
     return run("ffmpeg", "-hide_banner", "-nostats", "-y", "-threads", 1, "-filter_threads", 1, *words)
 
 
-def ffmpeg_lufs(path: Path) -> float:
-    """The integrated loudness as ffmpeg has it at the end of the file, in thousandths."""
-    said = ffmpeg("-i", path, "-af", "ebur128=metadata=1,ametadata=print:key=lavfi.r128.I:file=-", "-f", "null", "-")
-    return float(re.findall(r"lavfi\.r128\.I=(-?[\d.]+|-inf|nan)", said)[-1])
+def ffmpeg_reading(path: Path) -> tuple[float, float, float]:
+    """Integrated loudness and range as ffmpeg has them at the end of the file, in thousandths; and the true peak."""
+    said = ffmpeg(
+        "-i", path, "-af", "ebur128=peak=true:metadata=1,ametadata=print:file=-", "-f", "null", "-"
+    )  # fmt: skip
+
+    def last(key: str) -> list[float]:
+        return [float(value) for value in re.findall(rf"lavfi\.r128\.{key}=(-?[\d.]+|-inf|nan)", said)]
+
+    peaks = [value for channel in (0, 1) for value in last(f"true_peaks_ch{channel}")]
+    return last("I")[-1], last("LRA")[-1], 20 * math.log10(max(peaks)) if peaks else -math.inf
 
 
 def meters(mix: Path, memory: Audio) -> Races:
@@ -208,13 +218,12 @@ def race_to_files(races: Races, runs: int, seconds: float, folder: Path) -> None
 
 
 def ten_mixes(font: str | None, folder: Path) -> list[Path]:
-    """Short songs at ten tempos, each mixed with other gains and at another level."""
-    chance = random.Random(11)
+    """Ten songs of sixteen bars, composed, each mixed and mastered with one of the presets; every other with drums."""
     paths = []
-    for number in range(10):
-        stems = render(song(8, 70.0 + 12 * number), choose_soundfont(font))
-        gains = [chance.uniform(-12, 6) + chance.choice((-20, -8, 0)) for _ in stems]
-        paths.append(write_audio(Sum([stem.audio for stem in stems], gains), folder / f"mix-{number + 1}.wav", 32))
+    for seed, preset in zip(range(1, 11), itertools.cycle(PRESETS)):
+        parts = ("piano", "guitar", "bass", "drums")[: 3 + seed % 2]
+        made = compose(bars=16, seed=seed, parts=parts, preset=preset, soundfont=font)
+        paths.append(write_audio(made.mix.signal, folder / f"seed {seed}, {preset}.wav"))
     return paths
 
 
@@ -248,12 +257,17 @@ def main() -> None:
         if not shutil.which("ffmpeg"):
             print("(ffmpeg is not installed: nothing to compare the loudness with)")
             return
-        print("| mix | midigen, LUFS | ffmpeg, LUFS | difference |\n|---|--:|--:|--:|")
+        print("| mix | midigen, LUFS | ffmpeg, LUFS | difference | range, LU | ffmpeg, LU | dBTP | ffmpeg, dBTP |")
+        print("|---|--:|--:|--:|--:|--:|--:|--:|")
         differences = []
         for path in options.mixes or ten_mixes(options.soundfont, folder):
-            ours, theirs = integrated_lufs(open_audio(path)), ffmpeg_lufs(path)
-            differences.append(abs(ours - theirs) if math.isfinite(ours) else 0.0)
-            print(f"| {path.name} | {ours:.3f} | {theirs:.3f} | {ours - theirs:+.3f} |")
+            ours, (lufs, range_lu, peak_dbtp) = measure(open_audio(path)), ffmpeg_reading(path)
+            difference = ours.integrated_lufs - lufs if math.isfinite(ours.integrated_lufs) else 0.0
+            differences.append(abs(difference))
+            print(
+                f"| {path.stem} | {ours.integrated_lufs:.3f} | {lufs:.3f} | {difference:+.3f} | {ours.range_lu:.2f} | "
+                f"{range_lu:.2f} | {ours.true_peak_dbtp:.2f} | {peak_dbtp:.2f} |"
+            )
         within = sum(difference <= AGREEMENT_LU for difference in differences)
         print(f"\nWithin {AGREEMENT_LU} LU: {within} of {len(differences)}; farthest {max(differences):.3f} LU.")
 

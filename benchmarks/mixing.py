@@ -6,14 +6,15 @@
 The sound is made here: notes of a few partials, struck at random and decaying, a second of which is played over and
 over; all that matters to the mixer is how much there is of it. Stems are 24-bit WAV files in stereo at 44,100 frames a
 second, the mix is one too. Speeds are multiples of real time, of the wall clock and of processor time (all threads),
-the best of ``--runs``; a first run, which makes filters and rooms, does not count. Memory is the peak of a process that
-does nothing else.
+the medians of ``--runs`` in which all take turns; a first run, which makes filters and rooms, does not count. Memory
+is the peak of a process that does nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -72,16 +73,11 @@ def write_stems(folder: Path, seconds: float) -> list[Stem]:
     return stems
 
 
-def measure(work: Callable[[], object], seconds: float, runs: int) -> tuple[float, float]:
-    """Multiples of real time: of the wall clock and of processor time."""
+def measure(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of the wall clock and of processor time."""
+    start, busy = time.perf_counter(), time.process_time()
     work()
-    wall, processor = [], []
-    for _ in range(runs):
-        start, busy = time.perf_counter(), time.process_time()
-        work()
-        wall.append(time.perf_counter() - start)
-        processor.append(time.process_time() - busy)
-    return seconds / min(wall), seconds / min(processor)
+    return time.perf_counter() - start, time.process_time() - busy
 
 
 def speed(seconds: float, runs: int) -> None:
@@ -111,11 +107,18 @@ def speed(seconds: float, runs: int) -> None:
             ("export processed stems", lambda: export_stems(stems, None, folder / "parts")),
             *((f"**all of it, {one}**", partial(whole, preset(one))) for one in PRESETS),
         ]
-        print(f"4 stems of {seconds:g} s, best of {runs}; the default preset where no other is named\n")
-        print("| | × real time | of processor time |\n|---|--:|--:|")
-        for label, work in rows:
-            wall, processor = measure(work, seconds, runs)
-            print(f"| {label} | {wall:,.0f} | {processor:,.0f} |", flush=True)
+        times: dict[str, list[tuple[float, float]]] = {label: [] for label, _ in rows}
+        for turn in range(runs + 1):
+            for label, work in rows:
+                one = measure(work)
+                if turn:
+                    times[label].append(one)
+        print(f"4 stems of {seconds:g} s, median of {runs} runs; the default preset where no other is named\n")
+        print("| | × real time | range | of processor time |\n|---|--:|--:|--:|")
+        for label, took in times.items():
+            walls = [seconds / wall for wall, _ in took]
+            used = seconds / statistics.median(busy for _, busy in took)
+            print(f"| {label} | {statistics.median(walls):,.0f} | {min(walls):,.0f}–{max(walls):,.0f} | {used:,.0f} |")
 
 
 def _anew(stem: Stem) -> float:
