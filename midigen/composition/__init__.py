@@ -112,10 +112,11 @@ def write_piece(
     sampling = Sampling(prompt.temperature, prompt.top_p)
     table, key = open_table(request, player.engine, player.vocabulary, player.tokenizer, sampling, random)
     tally = Writer(table, player.engine, sampling, random, leaning, on_bar).write()
-    return _played(_score(request, table, key), prompt), tally
+    return played(score_of(request, table, key), prompt), tally
 
 
-def _score(request: Request, table: Table, key: tuple[int, str]) -> Score:
+def score_of(request: Request, table: Table, key: tuple[int, str]) -> Score:
+    """The score that a written ``table`` spells; ``key`` (tonic and mode) is the one that it sounds in."""
     prompt, (tonic, mode) = request.prompt, key
     metre = METRES[int(table.metres[0])]
     headers = [_sounding(lane.header, lane.program) for lane in table.lanes]
@@ -148,7 +149,7 @@ def _sounding(header: PartHeader, program: int | None) -> PartHeader:
     return header if program is None else replace(header, program=program)
 
 
-def _played(score: Score, prompt: Prompt) -> Score:
+def played(score: Score, prompt: Prompt) -> Score:
     """The score as it is to be played: swung, then with a human hand."""
     if prompt.swing:
         from midigen.performance import swing

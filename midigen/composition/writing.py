@@ -99,6 +99,20 @@ class Writer:
                     ) from None
         return self.tally
 
+    def take_back(self, bar: int, harmony: Sequence[np.ndarray | None]) -> None:
+        """Take back all that is written from ``bar`` on; :meth:`write` then writes it again, in a window of its own.
+
+        ``harmony`` has a cell for each of these bars: the musician's chords, or ``None`` where they are the model's to
+        choose. To be called from ``on_bar`` only if that leaves :meth:`write` by an exception: the window that is being
+        written knows the bars that are taken back.
+        """
+        for number, cell in enumerate(harmony, bar):
+            self._theirs.discard((HARMONY, number))
+            self.table.cells[HARMONY][number] = cell
+            if cell is not None:
+                self._theirs.add((HARMONY, number))
+        self._forget(range(bar, self.table.bars))
+
     def _forget(self, bars: range) -> None:
         for bar in bars:
             self._repeated.pop(bar, None)
