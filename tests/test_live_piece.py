@@ -28,7 +28,7 @@ def player(tiny_model: Path) -> Player:
 
 
 def played(player: Player, prompt: Prompt, on_bar: Callable[[Bar], Change | None] = lambda bar: None) -> LivePiece:
-    piece = LivePiece(Request.read(prompt), player.another())
+    piece = LivePiece(Request.read(prompt), player)
     piece.write(on_bar)
     return piece
 
@@ -57,7 +57,7 @@ def taken(changes: dict[int, Change], bar: Bar) -> Change | None:
     ids=["plain", "fast", "form", "chart"],
 )
 def test_the_bars_are_those_of_the_piece_that_is_written_whole(player: Player, prompt: Prompt) -> None:
-    whole, _ = write_piece(Request.read(prompt), player.another())
+    whole, _ = write_piece(Request.read(prompt), player)
     bars: list[Bar] = []
     piece = played(player, prompt, bars.append)
     assert [bar.number for bar in bars] == list(range(whole.bars or 0))
@@ -79,7 +79,7 @@ def test_the_bars_are_those_of_the_piece_that_is_written_whole(player: Player, p
 
 def test_chords_change_from_their_bar_on_and_nothing_before_it(player: Player) -> None:
     prompt = Prompt(bars=16, parts=PARTS, metre="4/4", seed=7)
-    before, _ = write_piece(Request.read(prompt), player.another())
+    before, _ = write_piece(Request.read(prompt), player)
     chart = read_chart("Eb | Bb7")
     seen: list[int] = []
 
@@ -130,7 +130,7 @@ def test_what_was_heard_stays_in_the_piece(player: Player) -> None:
         return None
 
     piece = played(player, Prompt(bars=8, parts=PARTS, metre="4/4", seed=10), on_bar)
-    whole, _ = write_piece(Request.read(Prompt(bars=8, parts=PARTS, metre="4/4", seed=10)), player.another())
+    whole, _ = write_piece(Request.read(Prompt(bars=8, parts=PARTS, metre="4/4", seed=10)), player)
     for part, old in zip(piece.whole().parts, whole.parts, strict=True):
         assert begun(part, 5 * 1920) == begun(old, 5 * 1920)
 
@@ -145,4 +145,4 @@ def test_the_first_bars_alone(player: Player) -> None:
 
 def test_humanise_is_refused(player: Player) -> None:
     with pytest.raises(BadRequest, match="humanise needs the whole piece"):
-        LivePiece(Request.read(Prompt(seed=1, humanise=0.5)), player.another())
+        LivePiece(Request.read(Prompt(seed=1, humanise=0.5)), player)
