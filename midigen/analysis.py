@@ -26,13 +26,23 @@ _KEYS = np.concatenate([_rotations(_MAJOR), _rotations(_MINOR)])
 def estimate_key(chroma: np.ndarray) -> tuple[int, str]:
     """Tonic (0..11) and mode of a pitch-class profile ``(12,)`` (durations, any unit); C major where it is flat.
 
-    Correlation with the probe-tone profiles of Krumhansl and Kessler (1982).
+    Correlation with the probe-tone profiles of Krumhansl and Kessler (1982): of seven well-known ways it finds the
+    signatures of most songs (``benchmarks.keys``).
     """
     spread = float(np.std(chroma))
     if spread == 0:
         return 0, "major"
     best = int(np.argmax(_KEYS @ ((chroma - np.mean(chroma)) / spread)))
     return best % 12, "major" if best < 12 else "minor"
+
+
+def correlate_keys(chroma: np.ndarray) -> np.ndarray:
+    """How well pitch-class profiles ``(..., 12)`` fit each key: correlations ``(..., 24)``, -1 to 1, with the major keys
+    from C and then the minor ones; 0 for a profile that is flat. What :func:`estimate_key` chooses by."""
+    chroma = np.asarray(chroma, dtype=float)
+    spread = chroma.std(axis=-1, keepdims=True)
+    centred = (chroma - chroma.mean(axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1)
+    return np.asarray(centred @ _KEYS.T / 12)
 
 
 HOME = {"major": 0, "minor": 9}  # the tonics that a model may learn all music in: no accidentals in either

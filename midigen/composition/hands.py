@@ -20,7 +20,7 @@ from midigen.tokenizers.vocabulary import LOWEST_PITCH, Vocabulary
 NEVER = -12.0  # nats: out of the question unless there is nothing else
 
 
-def _reweigh(logits: np.ndarray, block: slice, push: np.ndarray) -> None:
+def reweigh(logits: np.ndarray, block: slice, push: np.ndarray) -> None:
     """Add ``push`` to the logits of ``block``, and keep the probability of the block as a whole."""
     before = logits[block]
     after = before + push
@@ -37,34 +37,71 @@ class Follow(Hand):
     """Leans towards what another bar of the same part played: the form lane, kept.
 
     ``reference`` ``(n, 3)`` are the ids of position, touch and pitch of that bar's notes, in order; ``strength`` in
-    nats. After any divergence it goes on with the next note of the reference.
+    nats. After any divergence it goes on with the next note of the reference. ``leaves`` is the row of a note that is
+    not to be played again, so that a variation is one; -1 for none. With ``any_pitch``, the ids of
+    pitches, it leans on the rhythm alone.
     """
 
     reference: np.ndarray
     strength: float
+    leaves: int = -1
+    any_pitch: slice | None = None
 
     def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
         assert isinstance(cell, PartCell)
-        logits[self._next(cell, ender)] += self.strength
+        token, note = self._next(cell, ender)
+        if self.any_pitch and note >= 0 and token == self.reference[note, 2]:
+            logits[self.any_pitch] += self.strength
+            return
+        logits[token] += NEVER if note == self.leaves >= 0 and self._is_told(token, note) else self.strength
 
-    def _next(self, cell: PartCell, ender: int) -> int:
-        """The token that the other bar would go on with."""
+    def _is_told(self, token: int, note: int) -> bool:
+        """Whether ``token`` is what tells the note from others: its pitch, or its place where it stands there alone."""
+        position, _, pitch = self.reference[note]
+        alone = np.count_nonzero(self.reference[:, 0] == position) == 1
+        return token == pitch or (token == position and bool(alone))
+
+    def _next(self, cell: PartCell, ender: int) -> tuple[int, int]:
+        """The token that the other bar would go on with, and the row of its note (-1: no more)."""
         position, touch, pitch = self.reference.T
         waits = cell.placed or cell.touched
         later = (position > cell.position) & (not waits) | (position == cell.position) & (pitch > cell.pitch)
         rest = np.flatnonzero(later)
         if not len(rest):
             if not waits:
-                return ender
+                return ender, -1
             rest = np.flatnonzero(pitch > cell.pitch)  # a position the other bar does not have: any of its notes
             if not len(rest):
-                return ender
+                return ender, -1
         note = int(rest[0])
         if not waits and position[note] != cell.position:
-            return int(position[note])
+            return int(position[note]), note
         if not cell.touched and touch[note] != cell.touch:
-            return int(touch[note])
-        return int(pitch[note])
+            return int(touch[note]), note
+        return int(pitch[note]), note
+
+
+# How often bars have the same chords: of a bar and the one that it is the same as, or varies, and of any two bars as far
+# apart (113 validation songs). What the chart says of two bars bears on whether one follows the other by their ratio.
+_SAME_CHORDS, _VARIED_CHORDS, _ANY_CHORDS = 0.93, 0.67, 0.16
+
+
+class ByChart(Hand):
+    """Leans a form cell towards bars that have the same chords as this one on the musician's chart, and away from
+    others: ``alike`` says for each of :data:`midigen.analysis.FORM_DISTANCES` whether that bar has, ``None`` where it
+    is not known."""
+
+    def __init__(self, alike: Sequence[bool | None], vocabulary: Vocabulary) -> None:
+        self._push = np.zeros(vocabulary.size)
+        for number, same in enumerate(alike):
+            if same is not None:
+                here = vocabulary.id("form", 1 + 2 * number)
+                for token, share in ((here, _SAME_CHORDS), (here + 1, _VARIED_CHORDS)):
+                    odds = share / _ANY_CHORDS if same else (1 - share) / (1 - _ANY_CHORDS)
+                    self._push[token] = np.log(odds)
+
+    def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
+        logits += self._push
 
 
 def reference_of(cell: np.ndarray, kind: str, vocabulary: Vocabulary) -> np.ndarray:
@@ -84,12 +121,22 @@ def reference_of(cell: np.ndarray, kind: str, vocabulary: Vocabulary) -> np.ndar
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
-class InHarmony(Hand):
-    """Leans towards tones of the chord in force; a bass begins each chord on its root, its fifth or its own bass.
+# How much each tone says of a chord, by how many semitones it lies over the root: the third and what stands in its
+# place, the seventh and sixth, and altered fifths most; a fifth least, and the root is the bass's.
+_TELLS = np.array([0.7, 0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 1.0, 1.2, 1.1, 1.1])
+_FIFTH = 1.5  # nats by which a bass prefers the root to it where a chord begins
+_HEARD_WELL = 0.12  # of the time that sounds under a chord: a tone with so much of it is wanted no more
 
-    ``chords`` are those of the bar in the key of the window (one at position 0), ``strength`` in nats. ``heard`` are
-    the pitch classes that other parts of the bar play; a tone of the chord that nobody has played yet is wanted a
-    little more (``missing`` nats), so that the chord can be told from what is played.
+
+class InHarmony(Hand):
+    """Leans towards tones of the chord in force; a bass begins each chord on its root, its fifth or its own bass, and
+    rather begins a note there than not.
+
+    ``chords`` are those of the bar in the key of the window (one at position 0), ``strength`` in nats. ``heard``
+    ``(n, 3)`` are the notes that other parts play in the bar: position, duration and pitch as the window has it. A tone
+    of the chord that is hardly heard under it is wanted more, by ``missing`` nats for a third, more for a seventh, less
+    for a fifth, and a tone foreign to it less, the more it has sounded, so that the chord can be told from what is
+    played. ``closes`` asks a bass for the root or its own bass.
     """
 
     def __init__(
@@ -98,59 +145,94 @@ class InHarmony(Hand):
         kind: str,
         strength: float,
         vocabulary: Vocabulary,
-        heard: frozenset[int] = frozenset(),
+        heard: np.ndarray | None = None,
         missing: float = 0.0,
+        closes: bool = False,
     ) -> None:
         v = vocabulary
         self._first = v.first["position"]
         self._block = slice(v.first["pitch"], v.first["pitch"] + v.sizes["pitch"])
+        self._touch, self._durations = v.first["touch"], np.asarray(DURATIONS)
         self._classes = (np.arange(v.sizes["pitch"]) + LOWEST_PITCH) % 12
-        self._heard, self._missing = set(heard), missing if kind != "bass" else 0.0
-        self._chords: list[tuple[int, set[int], np.ndarray, np.ndarray]] = []
-        for chord in chords:
+        self._positions = slice(self._first, self._first + v.sizes["position"])
+        self._strength, self._is_bass = strength, kind == "bass"
+        self._missing = missing if kind != "bass" else 0.0
+        self._chords: list[tuple[int, np.ndarray, np.ndarray]] = []
+        self._wanted: list[np.ndarray] = []  # for each chord, by pitch class: how much its tone says of it
+        self._time: list[np.ndarray] = []  # for each chord, by pitch class: the positions that it has sounded
+        self._seen = -1, -1
+        for chord, after in zip(chords, [*chords[1:], None], strict=True):
             tones = {(chord.root + step) % 12 for step in QUALITIES[chord.quality][0]} if chord.root >= 0 else set()
             inside = np.isin(self._classes, list(tones | ({chord.bass} if tones else set())))
             push = np.where(inside, strength, 0.0)
             ground = push
             if kind == "bass" and tones:
                 firm = {chord.bass} if chord.bass != chord.root else {chord.root, (chord.root + 7) % 12} & tones
+                firm = {chord.bass} if closes else firm
                 ground = np.where(np.isin(self._classes, list(firm)), 0.0, NEVER)
-            self._chords.append((chord.position, tones, push, ground))
+                ground = np.where(self._classes == chord.bass, ground, ground - _FIFTH)
+            self._chords.append((chord.position, push, ground))
+            wanted, time = np.zeros(12), np.zeros(12)
+            for tone in tones:
+                wanted[tone] = _TELLS[(tone - chord.root) % 12]
+            for position, duration, pitch in [] if heard is None else heard.tolist():
+                until = position + duration if after is None else min(position + duration, after.position)
+                time[pitch % 12] += max(until - max(position, chord.position), 0)
+            self._wanted.append(wanted)
+            self._time.append(time)
 
     def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
         assert isinstance(cell, PartCell)
+        if self._is_bass and not cell.placed and not cell.touched:
+            self._begin(logits, cell, ender)
         if cell.position < 0:
             return
-        if cell.pitch >= 0:
-            self._heard.add(int(self._classes[cell.pitch - self._block.start]))
         position = cell.position - self._first
-        for begin, tones, push, ground in reversed(self._chords):
-            if position >= begin:
-                if cell.pitch < 0 and position == begin and ground is not push:
-                    _reweigh(logits, self._block, ground)
-                else:
-                    wanted = tones - self._heard if self._missing else set()
-                    extra = np.where(np.isin(self._classes, list(wanted)), self._missing, 0.0) if wanted else 0.0
-                    _reweigh(logits, self._block, push + extra)
-                return
+        at = max((n for n, (begin, _, _) in enumerate(self._chords) if position >= begin), default=-1)
+        if at < 0:
+            return
+        begin, push, ground = self._chords[at]
+        if cell.pitch < 0 and position == begin and ground is not push:
+            reweigh(logits, self._block, ground)
+        elif self._missing:
+            self._listen(cell, at)
+            time, wanted = self._time[at], self._wanted[at]
+            whole = float(time.sum())
+            lacks = wanted * (1 - np.minimum(time / max(whole * _HEARD_WELL, 1.0), 1.0))
+            colours = (wanted == 0) * np.minimum(time / max(whole * _HEARD_WELL, 1.0), 1.0)
+            reweigh(logits, self._block, push + (self._missing * (lacks - colours))[self._classes])
+        else:
+            reweigh(logits, self._block, push)
+
+    def _begin(self, logits: np.ndarray, cell: PartCell, ender: int) -> None:
+        """A bass begins a note where the next chord begins, rather than going past that place."""
+        here = cell.position - self._first if cell.position >= 0 else -1
+        ahead = next((begin for begin, _, _ in self._chords if begin > here), None)
+        if ahead is not None:
+            logits[self._first + ahead + 1 : self._positions.stop] -= self._strength
+            logits[ender] -= self._strength
+
+    def _listen(self, cell: PartCell, at: int) -> None:
+        """Hear the note that this part has just played."""
+        if cell.pitch >= 0 and (cell.position, cell.pitch) != self._seen:
+            self._seen = cell.position, cell.pitch
+            duration = int(self._durations[(cell.touch - self._touch) % len(self._durations)])
+            self._time[at][self._classes[cell.pitch - self._block.start]] += duration
 
 
 class Amount(Hand):
-    """Keeps a part's notes a bar between ``least`` and ``most`` on average, over all the bars that it writes.
+    """Keeps the notes of a bar near ``goal``, and between ``least`` and ``most`` where the instrument allows it.
 
-    ``bars`` and ``notes`` count what it has written so far; ``share`` is how full this bar is, its length against the
-    longest. From these follows what this bar should hold for the average to come out. Three pushes lead there: on
-    leaving off (``stiffness`` nats for a whole bar's notes), and, where the part runs ahead of an even pace through
-    the bar or behind it, on another note here against going on, and on near positions against far ones.
+    Three pushes lead there: on leaving off (``stiffness`` nats for a whole bar's notes), and, where the part runs ahead
+    of an even pace through the bar or behind it, on another note here against going on, and on near positions against
+    far ones.
     """
 
     def __init__(
         self,
+        goal: float,
         least: float,
         most: float,
-        bars: float,
-        notes: int,
-        share: float,
         bar_length: int,
         kind: str,
         vocabulary: Vocabulary,
@@ -158,9 +240,7 @@ class Amount(Hand):
         pace: float = 1.0,
     ) -> None:
         v = vocabulary
-        goal = 0.45 * least + 0.55 * most  # a bar that closes, and bars that repeat, take a little away
-        owed = goal * (bars + share) - notes
-        self._goal = max(float(np.clip(owed, 0.35 * goal, 1.8 * goal)), 0.25)
+        self._goal, self._least, self._most = max(goal, 0.25), least, most
         self._stiffness, self._pace, self._length = stiffness, pace, bar_length
         self._first = v.first["position"]
         names = ("drum", "drum_velocity") if kind == "drums" else ("pitch", "touch")
@@ -173,7 +253,9 @@ class Amount(Hand):
         here = max(cell.position - self._first, 0)
         if cell.may_end:
             missing = (self._goal - cell.notes) / max(self._goal, 1.0)
-            logits[ender] -= float(np.clip(self._stiffness * missing, -8.0, 8.0))
+            push = float(np.clip(self._stiffness * missing, -8.0, 8.0))
+            push = push + 4 if cell.notes + 1 <= self._least else push
+            logits[ender] -= push - 4 if cell.notes + 1 > self._most else push
         # A note every so often: how many there should be when the next beat or so comes.
         even = self._goal * (here + POSITIONS_PER_QUARTER / 4) / self._length
         behind = float(np.clip((even - cell.notes) / max(self._goal / 4, 1.0), -2.0, 2.0)) * self._pace
@@ -182,6 +264,42 @@ class Amount(Hand):
         ahead = np.arange(1, self._length - here, dtype=np.float64) / POSITIONS_PER_QUARTER
         start = self._first + here + 1
         logits[start : start + len(ahead)] -= behind * np.minimum(ahead, 3.0)
+
+
+class Together(Hand):
+    """Keeps the notes that a part begins at once near ``goal`` on average; ``alone`` forbids a second one.
+
+    ``notes`` and ``onsets`` count what it has written so far; ``strength`` is in nats for each note that is owed.
+    """
+
+    def __init__(
+        self,
+        goal: float,
+        notes: int,
+        onsets: int,
+        kind: str,
+        vocabulary: Vocabulary,
+        alone: bool = False,
+        strength: float = 2.0,
+    ) -> None:
+        v = vocabulary
+        # What is owed from before is paid back little by little.
+        self._owed = float(np.clip(goal * onsets - notes, -1.5, 1.5))
+        self._goal, self._alone, self._strength = goal, alone, strength
+        names = ("drum", "drum_velocity") if kind == "drums" else ("pitch", "touch")
+        self._notes = [slice(v.first[name], v.first[name] + v.sizes[name]) for name in names]
+        self._position, self._onsets = -1, 0
+
+    def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
+        assert isinstance(cell, PartCell)
+        if cell.position != self._position:
+            self._position, self._onsets = cell.position, self._onsets + 1
+        if cell.placed or cell.touched or cell.position < 0:
+            return
+        owed = self._owed + self._goal * self._onsets - cell.notes
+        push = NEVER if self._alone else float(np.clip(self._strength * (owed - 0.5), -6.0, 6.0))
+        for block in self._notes:
+            logits[block] += push
 
 
 class Register(Hand):
@@ -206,23 +324,34 @@ class Register(Hand):
         middle = goal + (float(np.clip(1.5 * (goal - mean), -15, 15)) if notes else 0.0)
         pitch = np.arange(v.sizes["pitch"]) + LOWEST_PITCH - shift
         self._block = slice(v.first["pitch"], v.first["pitch"] + v.sizes["pitch"])
+        self._touches = slice(v.first["touch"], v.first["touch"] + v.sizes["touch"])
         self._push = np.maximum(-0.5 * ((pitch - middle) / width) ** 2, NEVER)
+        # A chord is written from its lowest note up: where the part lies too high, the next note of one is wanted less.
+        above = np.clip((pitch - middle) / width, 0, 3) if notes and mean > goal else np.zeros(len(pitch))
+        self._another = -above
 
     def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
-        _reweigh(logits, self._block, self._push)
+        reweigh(logits, self._block, self._push)
+        assert isinstance(cell, PartCell)
+        if cell.pitch >= 0 and not cell.placed and not cell.touched:
+            push = self._another[cell.pitch - self._block.start]
+            logits[self._block] += push
+            logits[self._touches] += push
 
 
 class Closing(Hand):
-    """The last bar of a piece: few onsets, the first of them held to the end."""
+    """The last bar of a piece: one onset, or two, the last of them held to the end."""
 
-    def __init__(self, kind: str, bar_length: int, vocabulary: Vocabulary, strength: float = 3.0) -> None:
+    def __init__(self, kind: str, bar_length: int, vocabulary: Vocabulary, strength: float = 4.0) -> None:
         v = self._v = vocabulary
         self._length, self._strength = bar_length, strength
         self._first = v.first["position"]
         self._positions = slice(self._first, self._first + bar_length)
-        self._late = np.where(np.arange(bar_length) > 0, -strength / 2, 0.0)
+        late = np.arange(bar_length)
+        self._late = np.where(late > bar_length // 2, NEVER, np.where(late > 0, -strength / 2, 0.0))
         self._touches = slice(v.first["touch"], v.first["touch"] + v.sizes["touch"])
         self._is_drum = kind == "drums"
+        self._begun: set[int] = set()
 
     def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
         assert isinstance(cell, PartCell)
@@ -230,16 +359,19 @@ class Closing(Hand):
             logits[self._positions] += self._late
             logits[ender] -= self._strength
             return
+        self._begun.add(cell.position)
         self._hold(logits, cell)
+        logits[self._positions] += NEVER if len(self._begun) > 1 else self._late - self._strength
         if cell.may_end:
             logits[ender] += self._strength
 
     def _hold(self, logits: np.ndarray, cell: PartCell) -> None:
-        """Prefer lengths that reach the end of the bar."""
+        """Only lengths that reach the end of the bar, or nearly."""
         if self._is_drum or cell.touched:
             return
         rest = self._length - (cell.position - self._first)
+        longest = max(DURATIONS[rest >= DURATIONS])
         held = np.tile(
-            np.where(0.75 * rest <= DURATIONS, self._strength, 0.0), self._v.sizes["touch"] // len(DURATIONS)
+            np.where(min(0.75 * rest, longest) <= DURATIONS, 0.0, NEVER), self._v.sizes["touch"] // len(DURATIONS)
         )
-        _reweigh(logits, self._touches, held)
+        reweigh(logits, self._touches, held)

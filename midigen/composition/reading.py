@@ -115,7 +115,8 @@ def read_song(
         taken = {lane.header.slot for lane in lanes if lane.kind == wish.kind}
         slot = next(slot for slot in range(INSTRUMENTS[wish.kind].slots) if slot not in taken)
         header = PartHeader(wish.kind, slot, wish.program, wish.density, wish.polyphony)
-        lanes.append(Lane(header, wish.name, wish.program, wish.span, wish.density_bounds, wish.register_bounds))
+        bounds = wish.density_bounds, wish.register_bounds, wish.polyphony_bounds
+        lanes.append(Lane(header, wish.name, wish.program, wish.span, *bounds))
         sources.append(None)
     keys, shifts = _keys(heard)
     table = Table(

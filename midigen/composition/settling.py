@@ -158,7 +158,15 @@ def open_table(
     shift = home_shift(*asked) if at_home else 0
     header.fed += [v.id("opening", 1), v.id("bars", min(request.bars, FIRST_FILL) - 1), v.form_lane, v.harmony_lane]
     lanes = [
-        Lane(header.part(wish, shift), wish.name, wish.program, wish.span, wish.density_bounds, wish.register_bounds)
+        Lane(
+            header.part(wish, shift),
+            wish.name,
+            wish.program,
+            wish.span,
+            wish.density_bounds,
+            wish.register_bounds,
+            wish.polyphony_bounds,
+        )
         for wish in request.wishes
     ]
     bars = request.bars
@@ -171,6 +179,7 @@ def open_table(
         keys=np.full(bars, key),
         wanted=np.ones((len(lanes), bars), dtype=bool),
         ends=prompt.ending == "close",
+        holds_key=at_home,
     )
     if request.chart is not None:
         set_chords(table, request.chart, METRES[metre])

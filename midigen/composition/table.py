@@ -18,8 +18,8 @@ class Lane:
 
     ``program`` is the sound that is written into the score; ``None`` is the header's or the instrument's usual one.
     ``span`` is the lowest and highest pitch it may sound; ``density`` are the least and the most notes a bar, and
-    ``register`` the least and the most of the pitches, on average; ``None`` is the instrument's range, and the model's
-    own choice.
+    ``register`` the least and the most of the pitches, on average, ``together`` those of notes that begin at once;
+    ``None`` is the instrument's range, and the model's own choice.
     """
 
     header: PartHeader
@@ -28,6 +28,7 @@ class Lane:
     span: tuple[int, int] | None = None
     density: tuple[float, float] | None = None
     register: tuple[float, float] | None = None
+    together: tuple[float, float] | None = None
 
     @property
     def kind(self) -> str:
@@ -42,7 +43,8 @@ class Table:
     whose parts are wanted: they are then the musician's, and fed rather than drawn. ``metres`` (index into
     :data:`midigen.grid.METRES`, -1 for what has no tokens), ``tempos`` (bins) and ``shifts`` (semitones from the
     sounding key to the one that the model knows) and ``keys`` (as the model knows them: values of that token) have one
-    value a bar. ``ends`` says whether its last bar is to close it.
+    value a bar. ``ends`` says whether its last bar is to close it, ``holds_key`` whether all of it is in the key of its
+    first bar.
     """
 
     vocabulary: Vocabulary
@@ -53,6 +55,7 @@ class Table:
     keys: np.ndarray
     wanted: np.ndarray
     ends: bool = True
+    holds_key: bool = False
     follows: list[tuple[int, bool] | None] = field(default_factory=list)
     sections: list[int] = field(default_factory=list)
     cells: list[list[np.ndarray | None]] = field(default_factory=list)

@@ -14,7 +14,7 @@ from midigen.errors import BadRequest
 from midigen.general_midi import GM_NAMES
 from midigen.instruments import INSTRUMENTS
 from midigen.prompt import Prompt
-from midigen.tokenizers.vocabulary import DENSITY_EDGES, REGISTER_EDGES
+from midigen.tokenizers.vocabulary import DENSITY_EDGES, POLYPHONY_EDGES, REGISTER_EDGES
 
 # Notes a bar that the words mean, as bins of the vocabulary: near the first quartile, the median and the upper tenth of
 # real songs (docs/lab-book.md), one bin apart or more so that each can be told from the next.
@@ -80,6 +80,7 @@ class Wish:
     span: tuple[int, int] | None = None
     density_bounds: tuple[float, float] | None = None
     register_bounds: tuple[float, float] | None = None
+    polyphony_bounds: tuple[float, float] | None = None
 
 
 def wishes_of(prompt: Prompt) -> list[Wish]:
@@ -113,6 +114,7 @@ def wishes_of(prompt: Prompt) -> list[Wish]:
                 span=span,
                 density_bounds=None if density is None else bin_bounds(DENSITY_EDGES, density, 0, 45),
                 register_bounds=bounds,
+                polyphony_bounds=None if role.polyphony is None else bin_bounds(POLYPHONY_EDGES, role.polyphony, 1, 5),
             )
         )
     return wishes

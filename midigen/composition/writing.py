@@ -8,10 +8,12 @@ from functools import partial
 
 import numpy as np
 
-from midigen.analysis import NO_CHORD, Chord, beat_length
-from midigen.composition.hands import Amount, Closing, Follow, InHarmony, Register, reference_of
+from midigen.analysis import NO_CHORD, beat_length
+from midigen.composition.counting import Counts
 from midigen.composition.layout import Layout, next_window
+from midigen.composition.leaning import USUAL, Conductor, Leaning
 from midigen.composition.table import Table, moved
+from midigen.composition.tonality import Tonality
 from midigen.engines import Engine
 from midigen.errors import CheckpointError
 from midigen.generation import Drawn, Forced, Hand, OutOfContext, Sampling, Tally, write
@@ -24,40 +26,6 @@ QUIETEST = 4  # velocity bin (18); SoundFonts play the faintest velocities as si
 SILENT_BARS = 2  # a part that was asked for plays at least once in as many bars
 
 OnBar = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """How a bar follows another: the chances that its chords, and each part, are just those of that bar.
-
-    A part whose bar is not taken over whole is drawn, leaning on the other bar by ``strength`` nats. Measured on 300
-    songs of the training corpus (docs/lab-book.md): of parts in bars that are the same 91 to 96 % are exact, the others
-    share two thirds of their notes; of parts in bars that are varied 46 to 59 % are exact, the others share half.
-    """
-
-    harmony: float
-    part: float
-    strength: float
-
-
-SAME = Repeats(harmony=0.95, part=0.94, strength=2.5)
-VARIED = Repeats(harmony=0.7, part=0.6, strength=1.5)
-
-
-@dataclass(frozen=True)
-class Leaning:
-    """How strongly the hands lean, in nats: towards chord tones where the chord is the musician's (``chart``), with
-    ``missing`` for those that nobody plays yet, and where it is the model's own (``harmony``); and how bars follow
-    others."""
-
-    chart: float = 2.5
-    missing: float = 2.0
-    harmony: float = 0.25
-    same: Repeats = SAME
-    varied: Repeats = VARIED
-
-
-USUAL = Leaning()
 
 
 @dataclass
@@ -75,11 +43,14 @@ class Writer:
     def __post_init__(self) -> None:
         self._open = [bar for bar in range(self.table.bars) if self.table.open(bar)]
         self._repeated: dict[int, set[int]] = {}  # bar: rows taken over from the bar that it follows
-        self._written: dict[tuple[int, int], tuple[int, int]] = {}  # (part, bar): notes, and the sum of their pitches
+        self._luck: dict[int, np.ndarray] = {}  # bar: a number for each part, 0 to 1
         # What the musician gave is fed; what the model writes into the same lanes is not theirs.
         self._theirs = {
             (row, bar) for row in (FORM, HARMONY) for bar in self._open if self.table.cells[row][bar] is not None
         }
+        self.counts = Counts(self.table, self._open)
+        self.tonality = Tonality(int(self.table.keys[0])) if self.table.holds_key else None
+        self._conductor = Conductor(self.table, self.leaning, self.counts, self.tonality, self._theirs)
 
     def write(self) -> Tally:
         """Write everything that is open; returns what was drawn."""
@@ -121,8 +92,9 @@ class Writer:
                     self.table.cells[row][bar] = None
             for number in range(len(self.table.lanes)):
                 if self.table.wanted[number, bar]:
+                    self._hear(number, bar, -1)
+                    self.counts.forget(number, bar)
                     self.table.cells[FIRST_PART + number][bar] = None
-                    self._written.pop((number, bar), None)
 
     def _write_window(self, layout: Layout) -> None:
         window, v = layout.window, self.table.vocabulary
@@ -176,7 +148,7 @@ class Writer:
         length = table.length(bar)
         if row == FORM:
             own = present & (np.arange(len(present)) + layout.first >= table.sections[bar])
-            return FormCell(bar - layout.first, own, v), ()
+            return FormCell(bar - layout.first, own, v), self._conductor.for_form(bar)
         followed = self._followed(bar)
         if row == HARMONY:
             self._repeated[bar] = self._what_repeats(bar, followed)
@@ -184,11 +156,12 @@ class Writer:
                 assert followed is not None
                 return SettledCell(table.at_home(HARMONY, followed[0], layout.shift), v), ()
             root = int(table.keys[bar]) % 12 if table.ends and bar == table.bars - 1 else None
-            return HarmonyCell(length, beat_length(int(table.metres[bar])), v, silence=False, root=root), ()
+            cell = HarmonyCell(length, beat_length(int(table.metres[bar])), v, silence=False, root=root)
+            return cell, self._conductor.for_harmony(bar)
         number = row - FIRST_PART
         lane = table.lanes[number]
         theirs = lane.kind != "drums" and (HARMONY, bar) in self._theirs
-        if theirs and all(chord.root == NO_CHORD for chord in self._chords(bar, layout.shift)):
+        if theirs and all(chord.root == NO_CHORD for chord in self._conductor.chords(bar, layout.shift)):
             return SettledCell(np.zeros(0, dtype=np.uint16), v), ()  # the chart says to rest
         if bar not in self._repeated:  # its harmony is the musician's, and was fed
             self._repeated[bar] = self._what_repeats(bar, followed)
@@ -201,88 +174,17 @@ class Writer:
             settled = table.at_home(row, followed[0], layout.shift)
             if len(settled) or not last_chance:
                 return SettledCell(settled, v), ()
-        cell = PartCell(
+        part = PartCell(
             lane.kind, length, v, must_play=last_chance or closing, shift=-layout.shift, quietest=QUIETEST,
             span=lane.span,
         )  # fmt: skip
-        return cell, self._hands(number, bar, layout)
+        return part, self._conductor.for_part(number, bar, layout.shift, followed, float(self._luck[bar][number]))
 
     def _what_repeats(self, bar: int, followed: tuple[int, bool] | None) -> set[int]:
-        """The rows of ``bar`` that are just those of the bar it follows."""
-        table = self.table
-        dice = self.random.random(1 + len(table.lanes))  # as many draws for every bar, whatever comes of them
-        closing = table.ends and bar == table.bars - 1
-        if (
-            followed is None
-            or closing
-            or not table.whole(followed[0])
-            or table.length(followed[0]) != table.length(bar)
-        ):
-            return set()
-        how = self.leaning.same if followed[1] else self.leaning.varied
-        there = table.cell(HARMONY, followed[0])
-        rows: set[int] = set()
-        if (HARMONY, bar) in self._theirs:
-            if not np.array_equal(table.cell(HARMONY, bar), there):
-                return set()
-        elif dice[0] < how.harmony:
-            rows.add(HARMONY)
-        else:
-            return set()
-        wanted = [n for n in range(len(table.lanes)) if table.wanted[n, bar] and (n, bar) not in table.sketches]
-        exact = [n for n in wanted if dice[1 + n] < how.part and self._is_enough(n, followed[0])]
-        if not followed[1] and exact == wanted and wanted:  # a bar that is varied differs in one part at least
-            exact.pop(int(np.argmax(dice[1 + np.array(wanted)])))
-        return rows | {FIRST_PART + n for n in exact}
-
-    def _is_enough(self, number: int, bar: int) -> bool:
-        """Whether the notes of a written bar are near enough to the density that was asked for to be played again."""
-        bounds = self.table.lanes[number].density
-        if bounds is None:
-            return True
-        return 0.8 * bounds[0] <= len(self.table.notes(number, bar)) <= 1.25 * bounds[1]
-
-    def _hands(self, number: int, bar: int, layout: Layout) -> list[Hand]:
-        table, v, lean = self.table, self.table.vocabulary, self.leaning
-        lane, row = table.lanes[number], FIRST_PART + number
-        length = table.length(bar)
-        hands: list[Hand] = []
-        if table.ends and bar == table.bars - 1:
-            hands.append(Closing(lane.kind, length, v))
-        else:
-            followed = self._followed(bar)
-            if (number, bar) in table.sketches:
-                cell, strength = table.sketches[number, bar]
-                cell = moved(cell, lane.kind, layout.shift, v)
-                hands.append(Follow(reference_of(cell, lane.kind, v), strength))
-            elif followed is not None and table.cells[row][followed[0]] is not None:
-                strength = (lean.same if followed[1] else lean.varied).strength
-                reference = reference_of(table.at_home(row, followed[0], layout.shift), lane.kind, v)
-                if strength and table.length(followed[0]) == length:
-                    hands.append(Follow(reference, strength))
-            if lane.density:
-                longest = max(table.length(b) for b in self._open)
-                done = [counted for (n, _), counted in self._written.items() if n == number]
-                bars = sum(table.length(b) for n, b in self._written if n == number) / longest
-                notes = sum(count for count, _ in done)
-                hands.append(Amount(*lane.density, bars, notes, length / longest, length, lane.kind, v))
-        if lane.register and lane.kind != "drums":
-            done = [counted for (n, _), counted in self._written.items() if n == number]
-            notes, pitches = sum(n for n, _ in done), sum(p for _, p in done)
-            hands.append(Register(*lane.register, pitches / max(notes, 1), notes, layout.shift, v))
-        if lane.kind != "drums":
-            theirs = (HARMONY, bar) in self._theirs
-            strength = lean.chart if theirs else lean.harmony
-            chords = self._chords(bar, layout.shift)
-            if strength and chords:
-                heard = frozenset(
-                    int(pitch + layout.shift) % 12
-                    for other in range(len(table.lanes))
-                    if table.lanes[other].kind != "drums" and table.cells[FIRST_PART + other][bar] is not None
-                    for pitch in table.notes(other, bar)[:, 2]
-                )
-                hands.append(InHarmony(chords, lane.kind, strength, v, heard, lean.missing if theirs else 0.0))
-        return hands
+        # As many draws for every bar, whatever comes of them.
+        dice = self.random.random((2, 1 + len(self.table.lanes)))
+        self._luck[bar] = dice[1, 1:]
+        return self._conductor.what_repeats(bar, followed, dice[0])
 
     def _followed(self, bar: int) -> tuple[int, bool] | None:
         """The bar that ``bar`` follows, as the musician or its form cell has it, and whether it is to be the same."""
@@ -292,19 +194,23 @@ class Writer:
         distance, same = read_form(int(self.table.cell(FORM, bar)[0]), self.table.vocabulary)
         return (bar - distance, same) if distance and bar >= distance else None
 
-    def _chords(self, bar: int, shift: int) -> list[Chord]:
-        return read_chords(self.table.at_home(HARMONY, bar, shift), bar, self.table.vocabulary)
-
     def _keep(self, row: int, bar: int, layout: Layout, ids: list[int]) -> None:
         table, v = self.table, self.table.vocabulary
         written = np.array(ids, dtype=np.uint16)
         kind = table.lanes[row - FIRST_PART].kind if row >= FIRST_PART else ""
         table.cells[row][bar] = moved(written, kind, -layout.shift, v)
         if row >= FIRST_PART:
-            notes = table.notes(row - FIRST_PART, bar)
-            self._written[row - FIRST_PART, bar] = len(notes), int(notes[:, 2].sum())
+            self.counts.keep(row - FIRST_PART, bar)
+            self._hear(row - FIRST_PART, bar, 1)
         if self.on_bar and not table.open(bar):
             self.on_bar(self._open.index(bar) + 1, len(self._open))
+
+    def _hear(self, number: int, bar: int, times: int) -> None:
+        """Hear a written cell for the key, or take it back."""
+        if self.tonality is not None and self.table.lanes[number].kind != "drums":
+            if self.table.cells[FIRST_PART + number][bar] is not None:
+                notes = self.table.notes(number, bar)
+                self.tonality.add(notes[:, 2] + int(self.table.shifts[bar]), notes[:, 1], times)
 
 
 def _joined(items: list[Forced | Drawn]) -> list[Forced | Drawn]:
