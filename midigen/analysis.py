@@ -37,8 +37,8 @@ def estimate_key(chroma: np.ndarray) -> tuple[int, str]:
 
 
 def correlate_keys(chroma: np.ndarray) -> np.ndarray:
-    """How well pitch-class profiles ``(..., 12)`` fit each key: correlations ``(..., 24)``, -1 to 1, with the major keys
-    from C and then the minor ones; 0 for a profile that is flat. What :func:`estimate_key` chooses by."""
+    """How well pitch-class profiles ``(..., 12)`` fit each key: correlations ``(..., 24)``, -1 to 1, with the major
+    keys from C and then the minor ones; 0 for a profile that is flat. What :func:`estimate_key` chooses by."""
     chroma = np.asarray(chroma, dtype=float)
     spread = chroma.std(axis=-1, keepdims=True)
     centred = (chroma - chroma.mean(axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1)

@@ -15,11 +15,12 @@ from itertools import pairwise
 import numpy as np
 
 from midigen.analysis import Chord, beat_chroma, beat_length, estimate_chords, note_names
-from midigen.charts import Chart, chart_of, without_repeats
+from midigen.charts import Chart, Symbol, chart_of, without_repeats
 from midigen.errors import BadRequest
 from midigen.forms import Form
 from midigen.grid import METRES, POSITIONS_PER_QUARTER, Grid, Lane, bar_positions, quantise
 from midigen.score import Score, sustained
+from midigen.written import chart_of_symbols, chords_of_bars
 
 MOST_BARS = 2048  # what can be compared bar by bar in reasonable memory
 
@@ -304,38 +305,49 @@ def _primes(
 @dataclass(frozen=True)
 class Heard:
     """A song as it is heard: ``chart`` (with title, key, metre and tempo stated and the sections named), ``form``, and
-    ``chords`` on ``grid``, whose bars are those of the file."""
+    ``chords`` on ``grid``, whose bars are those of the file. ``is_written`` says that the chords were not heard but
+    stand in the file."""
 
     chart: Chart
     form: Form
     chords: tuple[Chord, ...]
     grid: Grid
+    is_written: bool = False
 
     @property
     def key(self) -> tuple[int, str]:
         return self.chart.key()
 
 
-def hear(score: Score) -> Heard:
-    """Hear chords, key and form of ``score``. Raises :class:`BadRequest` as :func:`whole_grid` does, and where nothing
-    but drums plays."""
+def hear(score: Score, symbols: Sequence[tuple[int, Symbol]] = ()) -> Heard:
+    """Hear chords, key and form of ``score``.
+
+    Where ``symbols`` are given, as :func:`midigen.written.written_symbols` finds them in a file, they are its chords.
+    Raises :class:`BadRequest` as :func:`whole_grid` does, and where nothing but drums plays.
+    """
     grid = whole_grid(score)
-    if all(lane.kind == "drums" for lane in grid.lanes if len(lane.notes)):
+    if not symbols and all(lane.kind == "drums" for lane in grid.lanes if len(lane.notes)):
         raise BadRequest("it holds drums alone: there are no chords to hear")
-    chords = without_repeats(estimate_chords(grid))
     beats = [
         list(range(0, length, beat_length(metre) if metre >= 0 else POSITIONS_PER_QUARTER))
         for length, metre in zip(grid.bar_lengths.tolist(), grid.metres.tolist(), strict=True)
     ]
     form = hear_form(grid)
-    chart = chart_of(chords, beats)
-    tonic, mode = chart.key()
+    if symbols:
+        chart = chart_of_symbols(symbols, beats, grid, score.ticks_per_quarter)
+        chords = chords_of_bars(chart, beats)
+        tonic, mode = chart.key()
+    else:
+        chords = without_repeats(estimate_chords(grid))
+        chart = chart_of(chords, beats)
+        tonic, mode = chart.key()
+        chart = chart.transposed(0, note_names(tonic, mode))
     chart = replace(
-        chart.transposed(0, note_names(tonic, mode)),
+        chart,
         labels=tuple((section.first, section.name) for section in form.sections),
         title=score.title,
         stated_key=(tonic, mode),
         stated_metre=METRES[grid.metres[0]] if grid.metres[0] >= 0 else None,
         stated_tempo_qpm=float(score.tempos[0].qpm),
     )
-    return Heard(chart, form, tuple(chords), grid)
+    return Heard(chart, form, tuple(chords), grid, bool(symbols))

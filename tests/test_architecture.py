@@ -41,6 +41,7 @@ SYMBOLIC = [
     "analysis",
     "fingerprints",
     "charts",
+    "written",
     "forms",
     "sections",
     "feel",

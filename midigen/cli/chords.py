@@ -13,10 +13,17 @@ if TYPE_CHECKING:
     from midigen.sections import Heard
 
 
+WRITTEN = "chords as they are written in the file; --from-notes hears them in its notes"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "midi", metavar="SONG.mid", type=song_file, help="any Standard MIDI File, or a folder that compose has written"
     )
+    parser.add_argument(
+        "--from-notes", action="store_true",
+        help="hear the chords in the notes, also where the file has chord symbols written in it",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="for programs: every chord with its place and its notes")
     parser.add_argument(
         "-o", "--output", metavar="FILE", default=None,
@@ -30,7 +37,9 @@ def run(args: argparse.Namespace) -> int:
     from midigen.errors import BadFile, BadRequest, OutputError
     from midigen.folders import writing
     from midigen.midi import read_midi
+    from midigen.opened import open_song
     from midigen.sections import hear
+    from midigen.written import written_symbols
 
     target = Path(args.output) if args.output is not None else None
     if target is not None and target.is_dir():
@@ -39,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         raise OutputError(f"{target}: is the song itself; choose another name")
     score = read_midi(args.midi)
     try:
-        heard = hear(score)
+        heard = hear(score, () if args.from_notes else written_symbols(open_song(args.midi)))
     except BadRequest as error:
         raise BadFile(f"{args.midi}: {error}") from None
     text = json.dumps(_values(heard, score), indent=1, ensure_ascii=False) if args.json else _text(heard)
@@ -48,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     with writing(target):
         target.write_text(text + "\n", encoding="utf-8")
-    print(f"{target}: {len(heard.chart)} bars, {_key(heard)}")
+    source = ", the chords as they are written in the file" if heard.is_written else ""
+    print(f"{target}: {len(heard.chart)} bars, {_key(heard)}{source}")
     return 0
 
 
@@ -75,7 +85,8 @@ def _remarks(heard: Heard) -> list[str]:
     tempos = heard.grid.tempos
     metres = _metres(heard)
     changes = [n for n in range(1, len(metres)) if metres[n] != metres[n - 1]]
-    remarks = [f"tempo from {tempos.min():.4g} to {tempos.max():.4g}"] if tempos.max() - tempos.min() >= 1 else []
+    remarks = [WRITTEN] if heard.is_written else []
+    remarks += [f"tempo from {tempos.min():.4g} to {tempos.max():.4g}"] if tempos.max() - tempos.min() >= 1 else []
     shown = [f"{metres[n]} from bar {n + 1}" for n in changes[:8]] + (["..."] if len(changes) > 8 else [])
     return remarks + ([f"time {metres[0]}, {', '.join(shown)}"] if changes else [])
 
@@ -116,6 +127,7 @@ def _values(heard: Heard, score: Score) -> dict[str, Any]:
         "tempo_qpm": round(chart.stated_tempo_qpm or 0, 2),
         "metre": chart.stated_metre,
         "bars": len(chart),
+        "chords_from": "symbols" if heard.is_written else "notes",
         "form": [
             {"name": section.name, "first_bar": section.first + 1, "bars": section.bars}
             for section in heard.form.sections

@@ -26,6 +26,7 @@ from midigen.cli.values import (
     add_soundfont_options,
     given,
     song_file,
+    song_name,
 )
 
 
@@ -59,8 +60,7 @@ def run_edit(args: argparse.Namespace, verb: str, edit: Callable[..., Any], said
 
         names = (*SAMPLING_OPTIONS, *TAKES_OPTIONS, *PART_OPTIONS, "chords", "ending", "threads")
         options = given(args, (*names, *SOUNDFONT_OPTIONS, *MIX_OPTIONS, *MODEL_OPTIONS))
-        stem = Path(args.midi).stem or "song"
-        folder = Path(args.output) if args.output is not None else free_name(f"{stem}-{verb}")
+        folder = Path(args.output) if args.output is not None else free_name(f"{song_name(args.midi)}-{verb}")
         listener = Listener(progress.bar, progress.stage, progress.part)
         with new_folder(folder, force=args.force) as draft:
             song = edit(args.midi, **said, listener=listener, **options)

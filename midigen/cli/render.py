@@ -14,11 +14,15 @@ from midigen.cli.values import (
     add_output_options,
     add_soundfont_options,
     given,
+    song_file,
+    song_name,
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("midi", metavar="FILE.mid", help="any Standard MIDI File")
+    parser.add_argument(
+        "midi", metavar="FILE.mid", type=song_file, help="any Standard MIDI File, or a folder that compose has written"
+    )
     add_soundfont_options(parser)
     add_mix_options(parser)
     add_output_options(parser, "named after the file, or the next free name")
@@ -35,8 +39,7 @@ def _render(args: argparse.Namespace, progress: Progress) -> int:
     from midigen.folders import free_name, new_folder
     from midigen.song import render_midi
 
-    name = Path(args.midi).stem or "song"
-    folder = Path(args.output) if args.output is not None else free_name(name)
+    folder = Path(args.output) if args.output is not None else free_name(song_name(args.midi))
     with new_folder(folder, force=args.force) as draft:
         song = render_midi(
             args.midi, **given(args, [*SOUNDFONT_OPTIONS, *MIX_OPTIONS, "threads"]),

@@ -14,6 +14,13 @@ def song_file(text: str) -> str:
     return str(inside) if inside.is_file() else text
 
 
+def song_name(midi: str, usual: str = "song") -> str:
+    """What a song is called: as its file; as its folder where that is one that compose has written."""
+    path = Path(midi).absolute()
+    in_folder = path.name == "song.mid" and (path.parent / "midigen.json").is_file()
+    return (path.parent.name if in_folder else path.stem) or usual
+
+
 def whole(text: str) -> int:
     try:
         return int(text)

@@ -4,7 +4,8 @@ A piece is a table of cells (:mod:`~midigen.composition.table`). What is asked f
 its first note, opens it (:mod:`~midigen.composition.settling`); a musician's own song is read into one
 (:mod:`~midigen.composition.reading`). The open cells are written window by window
 (:mod:`~midigen.composition.layout`, :mod:`~midigen.composition.writing`), with hands that lean on the model's choices
-where something was asked for (:mod:`~midigen.composition.hands`).
+where something was asked for (:mod:`~midigen.composition.leaning`, :mod:`~midigen.composition.hands`,
+:mod:`~midigen.composition.tonality`); what is off all the same is written again (:mod:`~midigen.composition.mending`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from threading import Lock
 import numpy as np
 
 from midigen.analysis import note_names
+from midigen.composition.leaning import USUAL, Leaning
+from midigen.composition.mending import mend
 from midigen.composition.player import Player, open_player
 from midigen.composition.promises import keep_promises, shortfalls
 from midigen.composition.settling import Request, open_table
 from midigen.composition.table import Table
 from midigen.composition.takes import MOST_SHARED, Take, make_takes
-from midigen.composition.writing import SILENT_BARS, USUAL, Leaning, OnBar, Writer
+from midigen.composition.writing import SILENT_BARS, OnBar, Writer
 from midigen.generation import Sampling, Tally
 from midigen.grid import METRES
 from midigen.prompt import Prompt
@@ -111,7 +114,9 @@ def write_piece(
     random = np.random.Generator(np.random.PCG64(prompt.seed))
     sampling = Sampling(prompt.temperature, prompt.top_p)
     table, key = open_table(request, player.engine, player.vocabulary, player.tokenizer, sampling, random)
-    tally = Writer(table, player.engine, sampling, random, leaning, on_bar).write()
+    writer = Writer(table, player.engine, sampling, random, leaning, on_bar)
+    tally = writer.write()
+    mend(writer)
     return played(score_of(request, table, key), prompt), tally
 
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from midigen.analysis import note_names
+from midigen.composition.leaning import USUAL, Leaning
+from midigen.composition.mending import mend
 from midigen.composition.player import Player
 from midigen.composition.reading import Reading, described, notes_of, read_song, says_its_chords
 from midigen.composition.settling import Header
 from midigen.composition.wishes import wishes_of
-from midigen.composition.writing import USUAL, Leaning, OnBar, Writer
+from midigen.composition.writing import OnBar, Writer
 from midigen.errors import BadRequest
 from midigen.generation import Sampling, Tally
 from midigen.grid import METRES
@@ -169,7 +171,10 @@ def _write(reading: Reading, prompt: Prompt, player: Player, leaning: Leaning, o
     assert prompt.seed is not None
     random = np.random.Generator(np.random.PCG64(prompt.seed))
     sampling = Sampling(prompt.temperature, prompt.top_p)
-    return Writer(reading.table, player.engine, sampling, random, leaning, on_bar).write()
+    writer = Writer(reading.table, player.engine, sampling, random, leaning, on_bar)
+    tally = writer.write()
+    mend(writer)
+    return tally
 
 
 def _settle(reading: Reading, prompt: Prompt, player: Player) -> None:

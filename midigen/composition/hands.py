@@ -38,8 +38,8 @@ class Follow(Hand):
 
     ``reference`` ``(n, 3)`` are the ids of position, touch and pitch of that bar's notes, in order; ``strength`` in
     nats. After any divergence it goes on with the next note of the reference. ``leaves`` is the row of a note that is
-    not to be played again, so that a variation is one; -1 for none. With ``any_pitch``, the ids of
-    pitches, it leans on the rhythm alone.
+    not to be played again, so that a variation is one; -1 for none. With ``any_pitch``, the ids of pitches, it leans on
+    the rhythm alone.
     """
 
     reference: np.ndarray
@@ -47,42 +47,43 @@ class Follow(Hand):
     leaves: int = -1
     any_pitch: slice | None = None
 
+    def __post_init__(self) -> None:
+        self._left = self.reference[self.leaves] if self.leaves >= 0 else None
+        self._kept = self.reference if self._left is None else np.delete(self.reference, self.leaves, axis=0)
+
     def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
         assert isinstance(cell, PartCell)
-        token, note = self._next(cell, ender)
-        if self.any_pitch and note >= 0 and token == self.reference[note, 2]:
-            logits[self.any_pitch] += self.strength
-            return
-        logits[token] += NEVER if note == self.leaves >= 0 and self._is_told(token, note) else self.strength
+        if self._left is not None:
+            position, _, pitch = self._left
+            if position not in self._kept[:, 0]:
+                logits[position] += NEVER
+            if cell.position == position:
+                logits[pitch] += NEVER
+        token, is_pitch = self._next(cell, ender)
+        logits[self.any_pitch if self.any_pitch and is_pitch else token] += self.strength
 
-    def _is_told(self, token: int, note: int) -> bool:
-        """Whether ``token`` is what tells the note from others: its pitch, or its place where it stands there alone."""
-        position, _, pitch = self.reference[note]
-        alone = np.count_nonzero(self.reference[:, 0] == position) == 1
-        return token == pitch or (token == position and bool(alone))
-
-    def _next(self, cell: PartCell, ender: int) -> tuple[int, int]:
-        """The token that the other bar would go on with, and the row of its note (-1: no more)."""
-        position, touch, pitch = self.reference.T
+    def _next(self, cell: PartCell, ender: int) -> tuple[int, bool]:
+        """The token that the other bar would go on with, and whether it is a pitch."""
+        position, touch, pitch = self._kept.T
         waits = cell.placed or cell.touched
         later = (position > cell.position) & (not waits) | (position == cell.position) & (pitch > cell.pitch)
         rest = np.flatnonzero(later)
         if not len(rest):
             if not waits:
-                return ender, -1
+                return ender, False
             rest = np.flatnonzero(pitch > cell.pitch)  # a position the other bar does not have: any of its notes
             if not len(rest):
-                return ender, -1
+                return ender, False
         note = int(rest[0])
         if not waits and position[note] != cell.position:
-            return int(position[note]), note
+            return int(position[note]), False
         if not cell.touched and touch[note] != cell.touch:
-            return int(touch[note]), note
-        return int(pitch[note]), note
+            return int(touch[note]), False
+        return int(pitch[note]), True
 
 
-# How often bars have the same chords: of a bar and the one that it is the same as, or varies, and of any two bars as far
-# apart (113 validation songs). What the chart says of two bars bears on whether one follows the other by their ratio.
+# How often bars have the same chords: of a bar and the one that it is the same as, or varies, and of any two bars as
+# far apart (113 validation songs). What the chart says of two bars bears on whether one follows the other by the ratio.
 _SAME_CHORDS, _VARIED_CHORDS, _ANY_CHORDS = 0.93, 0.67, 0.16
 
 
@@ -280,7 +281,7 @@ class Together(Hand):
         kind: str,
         vocabulary: Vocabulary,
         alone: bool = False,
-        strength: float = 2.0,
+        strength: float = 3.0,
     ) -> None:
         v = vocabulary
         # What is owed from before is paid back little by little.
@@ -297,7 +298,7 @@ class Together(Hand):
         if cell.placed or cell.touched or cell.position < 0:
             return
         owed = self._owed + self._goal * self._onsets - cell.notes
-        push = NEVER if self._alone else float(np.clip(self._strength * (owed - 0.5), -6.0, 6.0))
+        push = NEVER if self._alone else float(np.clip(self._strength * (owed - 0.5), -9.0, 9.0))
         for block in self._notes:
             logits[block] += push
 
@@ -306,7 +307,8 @@ class Register(Hand):
     """Keeps the mean pitch of a part near the middle of ``least`` and ``most`` (MIDI pitches as they sound).
 
     ``mean`` and ``notes`` are of what it has written so far (``notes`` 0: nothing). A bell over the pitches, ``width``
-    semitones wide, whose middle moves against what the mean is off by.
+    semitones wide, whose middle moves against what the mean is off by. With ``stacks`` the size of chords is another's
+    to say.
     """
 
     def __init__(
@@ -318,17 +320,18 @@ class Register(Hand):
         shift: int,
         vocabulary: Vocabulary,
         width: float = 5.0,
+        stacks: bool = False,
     ) -> None:
         v = vocabulary
         goal = (least + most) / 2
-        middle = goal + (float(np.clip(1.5 * (goal - mean), -15, 15)) if notes else 0.0)
+        middle = goal + (float(np.clip(2.0 * (goal - mean), -15, 15)) if notes else 0.0)
         pitch = np.arange(v.sizes["pitch"]) + LOWEST_PITCH - shift
         self._block = slice(v.first["pitch"], v.first["pitch"] + v.sizes["pitch"])
         self._touches = slice(v.first["touch"], v.first["touch"] + v.sizes["touch"])
         self._push = np.maximum(-0.5 * ((pitch - middle) / width) ** 2, NEVER)
         # A chord is written from its lowest note up: where the part lies too high, the next note of one is wanted less.
-        above = np.clip((pitch - middle) / width, 0, 3) if notes and mean > goal else np.zeros(len(pitch))
-        self._another = -above
+        brake = not stacks and (not notes or mean > goal)
+        self._another = -np.clip((pitch - goal) / width, 0, 3) * brake
 
     def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
         reweigh(logits, self._block, self._push)

@@ -9,11 +9,14 @@ import numpy as np
 from midigen.analysis import FORM_DISTANCES, Chord
 from midigen.composition.counting import Counts
 from midigen.composition.hands import Amount, ByChart, Closing, Follow, InHarmony, Register, Together, reference_of
-from midigen.composition.table import Table, moved
+from midigen.composition.table import Lane, Table, moved
 from midigen.composition.tonality import InKey, OnScale, Tonality
 from midigen.generation import Hand
+from midigen.grid import POSITIONS_PER_QUARTER
 from midigen.tokenizers.spelling import read_chords
 from midigen.tokenizers.window import FIRST_PART, HARMONY
+
+CROWDED = 0.75  # notes for each sixteenth of a bar
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Repeats:
     strength: float
 
 
-SAME = Repeats(harmony=0.97, part=0.94, strength=3.5)
+SAME = Repeats(harmony=0.97, part=0.93, strength=3.5)
 VARIED = Repeats(harmony=0.75, part=0.6, strength=3.0)
 
 
@@ -40,15 +43,17 @@ class Leaning:
     """How strongly the hands lean, in nats: towards chord tones where the chord is the musician's (``chart``), with
     ``missing`` for those that are hardly heard yet, and where it is the model's own (``harmony``); towards the key of
     the piece where it strays, in chords (``key``) and pitches (``scale``), and towards its tonic where it ``opens``;
-    and how bars follow others."""
+    how much more even than the model's the odds between chords are (``warmth``); towards the rhythm of the bar before
+    where a bar follows no other (``groove``); and how bars follow others."""
 
     chart: float = 3.0
     missing: float = 2.0
-    harmony: float = 0.25
-    key: float = 2.5
-    scale: float = 0.5
-    opens: float = 0.0
-    warmth: float = 1.0
+    harmony: float = 0.4
+    key: float = 3.0
+    scale: float = 0.7
+    opens: float = 0.4
+    warmth: float = 1.15
+    groove: float = 0.8
     same: Repeats = SAME
     varied: Repeats = VARIED
 
@@ -68,7 +73,7 @@ class Conductor:
     theirs: set[tuple[int, int]]
 
     def for_form(self, bar: int) -> list[Hand]:
-        """The hands for the form cell of ``bar``: where its chords are the musician's, it follows bars that share them."""
+        """The hands for the form cell of ``bar``: on the musician's chords it follows bars that share them."""
         if (HARMONY, bar) not in self.theirs:
             return []
         cells, alike = self.table.cells[HARMONY], list[bool | None]()
@@ -100,7 +105,7 @@ class Conductor:
                 share = self.counts.share(number, bar, lane)
                 hands.append(Amount(share.goal, share.least, share.most, length, lane.kind, v))
             if lane.together:
-                alone = lane.together[1] <= 1.1
+                alone = lane.together[1] <= 1.1 and not self._is_crowded(lane, length)
                 goal = 1.0 if alone else sum(lane.together) / 2
                 done = self.counts.of(number)
                 hands.append(Together(goal, done.notes, done.onsets, lane.kind, v, alone))
@@ -108,7 +113,7 @@ class Conductor:
             return hands
         if lane.register:
             done = self.counts.of(number)
-            hands.append(Register(*lane.register, done.mean_pitch, done.notes, shift, v))
+            hands.append(Register(*lane.register, done.mean_pitch, done.notes, shift, v, stacks=bool(lane.together)))
         theirs = (HARMONY, bar) in self.theirs
         strength = lean.chart if theirs or closes else lean.harmony
         chords = self.chords(bar, shift)
@@ -118,6 +123,11 @@ class Conductor:
         if self.tonality is not None and not theirs:
             hands.append(OnScale(self.tonality, lean.scale, v))
         return hands
+
+    def _is_crowded(self, lane: Lane, length: int) -> bool:
+        """Whether a bar has hardly room for as many notes, one at a time, as were asked for: then those go before."""
+        sixteenths = length / (POSITIONS_PER_QUARTER / 4)
+        return lane.density is not None and lane.density[0] > CROWDED * sixteenths
 
     def chords(self, bar: int, shift: int) -> list[Chord]:
         """The chords of a bar, moved by ``shift``."""
@@ -131,8 +141,14 @@ class Conductor:
         if (number, bar) in table.sketches:
             cell, strength = table.sketches[number, bar]
             return [Follow(reference_of(moved(cell, kind, shift, v), kind, v), strength)]
+        pitches = slice(v.first["pitch"], v.first["pitch"] + v.sizes["pitch"])
         if followed is None or table.cells[row][followed[0]] is None or table.length(followed[0]) != table.length(bar):
-            return []
+            # A bar that follows none goes on in the rhythm of the one before, in the same section.
+            before = bar - 1
+            if before < table.sections[bar] or not table.whole(before) or table.length(before) != table.length(bar):
+                return []
+            reference = reference_of(table.at_home(row, before, shift), kind, v)
+            return [Follow(reference, self.leaning.groove, -1, None if kind == "drums" else pitches)]
         strength = (self.leaning.same if followed[1] else self.leaning.varied).strength
         reference = reference_of(table.at_home(row, followed[0], shift), kind, v)
         if not strength:
@@ -141,7 +157,6 @@ class Conductor:
         alike = np.array_equal(table.cell(HARMONY, bar), table.cell(HARMONY, followed[0]))
         free = np.flatnonzero(reference[:, 0] > v.first["position"]) if kind == "bass" else np.arange(len(reference))
         leaves = int(free[int(luck * len(free))]) if len(free) and alike else -1
-        pitches = slice(v.first["pitch"], v.first["pitch"] + v.sizes["pitch"])
         return [Follow(reference, strength, leaves, None if alike or kind == "drums" else pitches)]
 
     def _heard(self, bar: int, shift: int) -> np.ndarray:
@@ -179,6 +194,7 @@ class Conductor:
         exact = [n for n in wanted if dice[1 + n] < how.part and self._is_enough(n, followed[0])]
         if not followed[1]:  # a bar that is varied differs in a part whose notes are told apart
             heard = [n for n in wanted if table.lanes[n].kind != "drums" and len(table.notes(n, followed[0]))]
+            heard = [n for n in heard if table.lanes[n].kind != "bass"] or heard
             if heard and all(n in exact for n in heard):
                 exact.remove(max(heard, key=lambda n: float(dice[1 + n])))
         return rows | {FIRST_PART + n for n in exact}

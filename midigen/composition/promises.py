@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from midigen.analysis import estimate_key
 from midigen.composition.settling import Request
 from midigen.errors import MidigenError
 from midigen.score import Part, Score, parse_key, parse_metre
@@ -50,8 +51,11 @@ def keep_promises(score: Score, request: Request) -> None:
 
 
 def shortfalls(score: Score, request: Request) -> list[str]:
-    """The wishes that are matters of degree and were missed: how much and how high parts play."""
+    """The wishes that are matters of degree and were missed: how much, how high and how many notes at once parts play,
+    and the key that the piece is heard in."""
     missed = []
+    if request.chart is None and not _is_in_key(score):
+        missed.append("the notes are heard in another key than the signature's")
     for part, wish in zip(score.parts, request.wishes, strict=True):
         if wish.density_bounds is not None:
             density = len(part.notes) / request.bars
@@ -61,7 +65,28 @@ def shortfalls(score: Score, request: Request) -> list[str]:
             mean = _mean_pitch(part)
             if not wish.register_bounds[0] <= mean < wish.register_bounds[1]:
                 missed.append(f"{part.name} lies at pitch {mean:.0f}")
+        if wish.polyphony_bounds is not None and part.notes:
+            together = len(part.notes) / len({note.onset_ticks for note in part.notes})
+            if not wish.polyphony_bounds[0] <= together < wish.polyphony_bounds[1]:
+                missed.append(f"{part.name} plays {together:.1f} notes at once")
     return missed
+
+
+def _is_in_key(score: Score) -> bool:
+    """Whether the notes are heard in the key of the signature, or in its relative."""
+    sounding = np.zeros(12)
+    for part in score.parts:
+        if not part.is_drum and part.notes:
+            np.add.at(sounding, part.note_table[:, 2] % 12, part.note_table[:, 1])
+    if not sounding.any():
+        return True
+    heard = estimate_key(sounding)
+    return _signature(*heard) == _signature(score.keys[0].tonic, score.keys[0].mode)
+
+
+def _signature(tonic: int, mode: str) -> int:
+    """The tonic of the major key with the same signature."""
+    return (tonic + (3 if mode == "minor" else 0)) % 12
 
 
 def _mean_pitch(part: Part) -> float:

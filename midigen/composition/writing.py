@@ -18,7 +18,7 @@ from midigen.engines import Engine
 from midigen.errors import CheckpointError
 from midigen.generation import Drawn, Forced, Hand, OutOfContext, Sampling, Tally, write
 from midigen.tokenizers.grammar import Cell, FormCell, HarmonyCell, PartCell, SettledCell
-from midigen.tokenizers.spelling import read_chords, read_form
+from midigen.tokenizers.spelling import read_form
 from midigen.tokenizers.vocabulary import END, FILL
 from midigen.tokenizers.window import ABSENT, FIRST_PART, FORM, GIVEN, HARMONY, MISSING, bar_ids, header_ids, lane_id
 
@@ -48,6 +48,7 @@ class Writer:
         self._theirs = {
             (row, bar) for row in (FORM, HARMONY) for bar in self._open if self.table.cells[row][bar] is not None
         }
+        self._stands = False  # whether form and harmony are not to be written, but parts again
         self.counts = Counts(self.table, self._open)
         self.tonality = Tonality(int(self.table.keys[0])) if self.table.holds_key else None
         self._conductor = Conductor(self.table, self.leaning, self.counts, self.tonality, self._theirs)
@@ -84,17 +85,42 @@ class Writer:
                 self._theirs.add((HARMONY, number))
         self._forget(range(bar, self.table.bars))
 
+    def write_again(self, cells: set[tuple[int, int]]) -> None:
+        """Write these cells (part, bar) anew, and nothing else: the others, their chords and their form stand."""
+        table, wanted, on_bar = self.table, self.table.wanted, self.on_bar
+        table.wanted, self.on_bar, self._stands = np.zeros_like(wanted), None, True
+        for number, bar in cells:
+            table.wanted[number, bar] = True
+            self._drop(number, bar)
+            self._repeated.setdefault(bar, set()).discard(FIRST_PART + number)
+        try:
+            self.write()
+        finally:
+            table.wanted, self.on_bar, self._stands = wanted, on_bar, False
+
+    def copy(self, number: int, bar: int, other: int) -> None:
+        """Let a part play in bar ``other`` just what it plays in ``bar``."""
+        self._drop(number, other)
+        self.table.cells[FIRST_PART + number][other] = self.table.cell(FIRST_PART + number, bar)
+        self.counts.keep(number, other)
+        self._hear(number, other, 1)
+
+    def _drop(self, number: int, bar: int) -> None:
+        """Take back what a part plays in a bar."""
+        self._hear(number, bar, -1)
+        self.counts.forget(number, bar)
+        self.table.cells[FIRST_PART + number][bar] = None
+
     def _forget(self, bars: range) -> None:
         for bar in bars:
-            self._repeated.pop(bar, None)
+            if not self._stands:
+                self._repeated.pop(bar, None)
             for row in (FORM, HARMONY):
-                if (row, bar) not in self._theirs:
+                if (row, bar) not in self._theirs and not self._stands:
                     self.table.cells[row][bar] = None
             for number in range(len(self.table.lanes)):
                 if self.table.wanted[number, bar]:
-                    self._hear(number, bar, -1)
-                    self.counts.forget(number, bar)
-                    self.table.cells[FIRST_PART + number][bar] = None
+                    self._drop(number, bar)
 
     def _write_window(self, layout: Layout) -> None:
         window, v = layout.window, self.table.vocabulary
@@ -130,7 +156,8 @@ class Writer:
         self.tally.add(write(self.engine, prompt, _joined(items), self.sampling, self.random))
 
     def _known(self, row: int, bar: int, layout: Layout, present: np.ndarray) -> list[int] | None:
-        """The ids to be fed for a form or harmony cell that is the musician's, in the key of the window."""
+        """The ids to be fed for a form or harmony cell that is the musician's, or stands already, in the key of the
+        window."""
         if row == FORM:
             target = self.table.follows[bar]
             if target is None:
@@ -139,7 +166,7 @@ class Writer:
             token = cell.nearest(bar - target[0] if target[0] >= 0 else 0, target[1])
             self.table.cells[FORM][bar] = np.array([token], dtype=np.uint16)
             return [token]
-        if row == HARMONY and (HARMONY, bar) in self._theirs:
+        if row == HARMONY and self.table.cells[HARMONY][bar] is not None:
             return self.table.at_home(HARMONY, bar, layout.shift).tolist()
         return None
 
@@ -178,7 +205,9 @@ class Writer:
             lane.kind, length, v, must_play=last_chance or closing, shift=-layout.shift, quietest=QUIETEST,
             span=lane.span,
         )  # fmt: skip
-        return part, self._conductor.for_part(number, bar, layout.shift, followed, float(self._luck[bar][number]))
+        return part, self._conductor.for_part(
+            number, bar, layout.shift, followed, float(self._luck.get(bar, np.zeros(len(table.lanes)))[number])
+        )
 
     def _what_repeats(self, bar: int, followed: tuple[int, bool] | None) -> set[int]:
         # As many draws for every bar, whatever comes of them.
@@ -207,10 +236,10 @@ class Writer:
 
     def _hear(self, number: int, bar: int, times: int) -> None:
         """Hear a written cell for the key, or take it back."""
-        if self.tonality is not None and self.table.lanes[number].kind != "drums":
-            if self.table.cells[FIRST_PART + number][bar] is not None:
-                notes = self.table.notes(number, bar)
-                self.tonality.add(notes[:, 2] + int(self.table.shifts[bar]), notes[:, 1], times)
+        known = self.table.cells[FIRST_PART + number][bar] is not None
+        if known and self.tonality is not None and self.table.lanes[number].kind != "drums":
+            notes = self.table.notes(number, bar)
+            self.tonality.add(notes[:, 2] + int(self.table.shifts[bar]), notes[:, 1], times)
 
 
 def _joined(items: list[Forced | Drawn]) -> list[Forced | Drawn]:
