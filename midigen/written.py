@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from midigen.analysis import Chord
 from midigen.charsets import decode
-from midigen.charts import Chart, Placed, Symbol, no_chord, parse_symbol
+from midigen.charts import Chart, Symbol, bar_of, no_chord, parse_symbol, places_of
 from midigen.charts.bars import Bar
 from midigen.errors import BadRequest
 from midigen.events import MARKER, META, TEXT, meta_of
@@ -66,12 +66,12 @@ def chart_of_symbols(
     bars: list[Bar] = []
     sounding = no_chord()
     for bar, here in enumerate(beats):
-        row = [Placed(sounding, 0, len(here))] if (bar, 0) not in at else []
+        row = [(sounding, 0)] if (bar, 0) not in at else []
         for number, beat in enumerate(here):
-            if (bar, beat) in at and (at[bar, beat].text != sounding.text or number == 0):
+            if (bar, beat) in at and (number == 0 or at[bar, beat].text != sounding.text):
                 sounding = at[bar, beat]
-                row.append(Placed(sounding, number, len(here)))
-        bars.append(tuple(row) if len(row) > 1 else (Placed(row[0].symbol, 0, 1),))
+                row.append((sounding, number))
+        bars.append(bar_of([symbol for symbol, _ in row], [place for _, place in row], len(here)))
     return Chart(tuple(bars))
 
 
@@ -79,7 +79,7 @@ def chords_of_bars(chart: Chart, beats: Sequence[Sequence[int]]) -> list[Chord]:
     """Every symbol of ``chart`` in its place on the grid, one chord for one symbol; ``beats`` as for
     :func:`chart_of_symbols`, whose charts these are."""
     return [
-        Chord(number, beats[number][placed.part], placed.symbol.root, placed.symbol.quality, placed.symbol.bass)
+        Chord(number, beats[number][place], placed.symbol.root, placed.symbol.quality, placed.symbol.bass)
         for number, bar in enumerate(chart.bars)
-        for placed in bar
+        for placed, place in zip(bar, places_of(bar, len(beats[number])), strict=True)
     ]

@@ -14,7 +14,7 @@ from songs import make_song
 from midigen.charts import parse_chart, read_chart
 from midigen.forms import parse_form
 from midigen.midi import read_midi, write_midi
-from midigen.score import Metre, Note, Part, Score, Tempo
+from midigen.score import Metre, Note, Part, Score, Tempo, Text
 from midigen.sections import hear
 
 Command = Callable[..., Ended]
@@ -79,6 +79,46 @@ def test_json(midigen: Command) -> None:
     assert sum(section["bars"] for section in found["form"]) == 8
     midigen("chords", song, "--json", "--output", "chords.json")
     assert json.loads(Path("chords.json").read_text()) == found
+
+
+def test_symbols_in_the_file_go_before_what_is_heard(midigen: Command) -> None:
+    written = ("C13", "Am7", "F#m7b5/C", "N.C.", "Bb7(b9)", "C")
+    symbols = tuple(Text(960 * n, text) for n, text in enumerate(written))
+    song = write_midi(replace(make_song("rock", bars=8), chords=symbols), Path("song.mid"))
+    ended = midigen("chords", song)
+    assert "| C13 Am7 | F#m7b5/C N.C. | Bb7(b9) C | C |" in ended.out and "--from-notes" in ended.out
+    chart = parse_chart(ended.out)
+    assert len(chart) == 8 and [chord.root for chord in chart.chords(8, "4/4")][:6] == [0, 9, 6, -1, 10, 0]
+    heard = midigen("chords", song, "--from-notes")
+    assert "C13" not in heard.out and parse_chart(heard.out) == hear(read_midi(song)).chart
+    found = json.loads(midigen("chords", song, "--json").out)
+    assert found["chords_from"] == "symbols" and found["chords"][0]["symbol"] == "C13"
+    assert json.loads(midigen("chords", song, "--json", "--from-notes").out)["chords_from"] == "notes"
+    assert "as they are written" in midigen("chords", song, "-o", "chart.txt").out
+
+
+def test_other_texts_are_no_chords(midigen: Command) -> None:
+    score = replace(make_song("rock", bars=8), markers=(Text(0, "A"), Text(1920, "Bridge"), Text(3840, "A")))
+    song = write_midi(replace(score, chords=(Text(0, "Am"),)), Path("song.mid"))
+    assert "--from-notes" not in midigen("chords", song).out
+
+
+def test_symbols_between_beats_stand_on_the_nearest(midigen: Command) -> None:
+    score = replace(
+        make_song("rock", bars=4), chords=(Text(1930, "F"), Text(1940, "G7"), Text(3000, "C"), Text(9999, "D"))
+    )
+    out = midigen("chords", write_midi(score, Path("song.mid"))).out
+    bars = " ".join(line for line in out.splitlines() if line.startswith("|")).replace("| |", "|")
+    assert bars == "| N.C. | G7 C | C | C |"
+
+
+def test_a_song_folder_stands_for_its_song(midigen: Command) -> None:
+    Path("mine").mkdir()
+    write_midi(make_song("rock", bars=4), Path("mine/song.mid"))
+    assert midigen("chords", "mine").out == midigen("chords", "mine/song.mid").out
+    assert midigen("chords", "mine/nothing").complains("mine/nothing", "no such file")
+    Path("empty").mkdir()
+    assert midigen("chords", "empty").complains("empty", "song.mid")
 
 
 def test_what_a_chart_has_no_words_for_is_remarked(midigen: Command) -> None:

@@ -27,8 +27,8 @@ from midigen.grid import METRES, bar_positions
 from midigen.score import parse_key
 
 __all__ = [
-    "Bar", "Chart", "Placed", "Symbol", "beats_of", "chart_of", "chart_text", "nearest_quality", "no_chord",
-    "parse_chart", "parse_symbol", "read_chart", "without_repeats",
+    "Bar", "Chart", "Placed", "Symbol", "bar_of", "beats_of", "chart_of", "chart_text", "nearest_quality", "no_chord",
+    "parse_chart", "parse_symbol", "places_of", "read_chart", "without_repeats",
 ]  # fmt: skip
 
 BARS_A_LINE = 4
@@ -160,15 +160,20 @@ def chart_of(chords: Sequence[Chord], beats: Sequence[Sequence[int]], names: Seq
         count = next((n for n, chord in enumerate(rest) if chord.bar != number), len(rest))
         here, rest = rest[:count], rest[count:]
         places = [list(positions).index(chord.position) for chord in here]
-        shared = places == [_beat(part, len(places), len(positions)) for part in range(len(places))]
-        parts, places = (len(places), list(range(len(places)))) if shared else (len(positions), places)
-        bars.append(
-            tuple(
-                Placed(parse_symbol(chord.spelled(names)), place, parts)
-                for chord, place in zip(here, places, strict=True)
-            )
-        )
+        bars.append(bar_of([parse_symbol(chord.spelled(names)) for chord in here], places, len(positions)))
     return Chart(tuple(bars))
+
+
+def bar_of(symbols: Sequence[Symbol], places: Sequence[int], beats: int) -> Bar:
+    """The bar of ``beats`` beats that has ``symbols`` at ``places`` (beats from 0): in as few parts as say so."""
+    shared = list(places) == [_beat(part, len(places), beats) for part in range(len(places))]
+    parts, places = (len(places), range(len(places))) if shared else (beats, places)
+    return tuple(Placed(symbol, place, parts) for symbol, place in zip(symbols, places, strict=True))
+
+
+def places_of(bar: Bar, beats: int) -> list[int]:
+    """The beats, from 0, on which the symbols of a bar of ``beats`` beats stand: what :func:`bar_of` was told."""
+    return [_beat(placed.part, placed.parts, beats) for placed in bar]
 
 
 def _beat(part: int, parts: int, beats: int) -> int:

@@ -10,8 +10,7 @@ from typing import Any
 
 def song_file(text: str) -> str:
     """A MIDI file; for the folder of a song, the one in it."""
-    inside = Path(text) / "song.mid"
-    return str(inside) if inside.is_file() else text
+    return str(Path(text) / "song.mid") if Path(text).is_dir() else text
 
 
 def song_name(midi: str, usual: str = "song") -> str:
