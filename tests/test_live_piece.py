@@ -57,7 +57,7 @@ def taken(changes: dict[int, Change], bar: Bar) -> Change | None:
     ids=["plain", "fast", "form", "chart"],
 )
 def test_the_bars_are_those_of_the_piece_that_is_written_whole(player: Player, prompt: Prompt) -> None:
-    whole, _ = write_piece(Request.read(prompt), player)
+    whole, _ = write_piece(Request.read(prompt), player, mends=False)
     bars: list[Bar] = []
     piece = played(player, prompt, bars.append)
     assert [bar.number for bar in bars] == list(range(whole.bars or 0))

@@ -106,9 +106,10 @@ class _Count:
 
 
 def write_piece(
-    request: Request, player: Player, leaning: Leaning = USUAL, on_bar: OnBar | None = None
+    request: Request, player: Player, leaning: Leaning = USUAL, on_bar: OnBar | None = None, *, mends: bool = True
 ) -> tuple[Score, Tally]:
-    """One take of ``request``: the score, and how unlikely the model found it."""
+    """One take of ``request``: the score, and how unlikely the model found it. ``mends`` says whether bars that are off
+    are written again when all are there."""
     prompt = request.prompt
     assert prompt.seed is not None
     random = np.random.Generator(np.random.PCG64(prompt.seed))
@@ -116,7 +117,8 @@ def write_piece(
     table, key = open_table(request, player.engine, player.vocabulary, player.tokenizer, sampling, random)
     writer = Writer(table, player.engine, sampling, random, leaning, on_bar)
     tally = writer.write()
-    mend(writer)
+    if mends:
+        mend(writer)
     return played(score_of(request, table, key), prompt), tally
 
 

@@ -1,6 +1,7 @@
 """A piece that is handed on bar by bar while it is written, and takes other chords on the way.
 
-The bars are those of :func:`midigen.composition.write_piece`, at the same seed, as long as nobody changes anything.
+The bars are those of :func:`midigen.composition.write_piece`, at the same seed, as long as nobody changes anything (but
+what has been heard is not mended).
 Chords that are given cannot change inside a window, whose later bars know them: what is not heard yet is taken back,
 and the next window, with the bars before it read again, begins there. It is drawn from a seed of its own, by the
 piece's and its bar, so that the same changes at the same bars give the same piece however far the writing was ahead.
@@ -133,8 +134,7 @@ class LivePiece:
     def _take(self, change: Change) -> None:
         table, first = self._table, change.first
         if change.heard is not None:
-            for row, cell in enumerate(change.heard.cells):
-                table.cells[row][change.heard.number] = cell
+            self._writer.put_back(change.heard.number, change.heard.cells)
         rest = table.bars - first
         harmony: list[np.ndarray | None] = [None] * rest
         if change.chart is not None and rest:

@@ -85,6 +85,15 @@ class Writer:
                 self._theirs.add((HARMONY, number))
         self._forget(range(bar, self.table.bars))
 
+    def put_back(self, bar: int, cells: Sequence[np.ndarray]) -> None:
+        """Let ``bar`` be again what it was before it was written another time: its cells, a row each."""
+        for row, cell in enumerate(cells):
+            if row >= FIRST_PART:
+                self._drop(row - FIRST_PART, bar)
+            self.table.cells[row][bar] = cell
+            if row >= FIRST_PART:
+                self._count(row - FIRST_PART, bar)
+
     def write_again(self, cells: set[tuple[int, int]]) -> None:
         """Write these cells (part, bar) anew, and nothing else: the others, their chords and their form stand."""
         table, wanted, on_bar = self.table, self.table.wanted, self.on_bar
@@ -102,8 +111,12 @@ class Writer:
         """Let a part play in bar ``other`` just what it plays in ``bar``."""
         self._drop(number, other)
         self.table.cells[FIRST_PART + number][other] = self.table.cell(FIRST_PART + number, bar)
-        self.counts.keep(number, other)
-        self._hear(number, other, 1)
+        self._count(number, other)
+
+    def _count(self, number: int, bar: int) -> None:
+        """Take in what a part plays in a bar."""
+        self.counts.keep(number, bar)
+        self._hear(number, bar, 1)
 
     def _drop(self, number: int, bar: int) -> None:
         """Take back what a part plays in a bar."""
@@ -229,8 +242,7 @@ class Writer:
         kind = table.lanes[row - FIRST_PART].kind if row >= FIRST_PART else ""
         table.cells[row][bar] = moved(written, kind, -layout.shift, v)
         if row >= FIRST_PART:
-            self.counts.keep(row - FIRST_PART, bar)
-            self._hear(row - FIRST_PART, bar, 1)
+            self._count(row - FIRST_PART, bar)
         if self.on_bar and not table.open(bar):
             self.on_bar(self._open.index(bar) + 1, len(self._open))
 
