@@ -22,6 +22,7 @@ from midigen.score import LONGEST_TICKS, Text
 
 META, TEXT, TRACK_NAME, INSTRUMENT_NAME, LYRIC, MARKER, PORT, END_OF_TRACK = 0xFF, 1, 3, 4, 5, 6, 0x21, 0x2F
 TEXTS = (TEXT, 2, TRACK_NAME, INSTRUMENT_NAME, LYRIC, MARKER, 7, 8, 9)  # the metas that hold words
+TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 SYSEX = (0xF0, 0xF7)
 # Bytes after a system message's status (MIDI 1.0, table 5). A file should not hold these; some do.
@@ -136,9 +137,9 @@ class EventFile:
             head[10:12] = (len(self.tracks) + len(added)).to_bytes(2, "big")
         out = [bytes(head)]
         for number, track in enumerate(self.tracks):
-            out.append(_chunk(changed[number], track.running, track.tail) if number in changed else track.chunk)
+            out.append(track_chunk(changed[number], track.running, track.tail) if number in changed else track.chunk)
             if number == len(self.tracks) - 1:
-                out += [_chunk(events) for events in added]
+                out += [track_chunk(events) for events in added]
             out.append(self.gaps[number + 1])
         data = b"".join(out)
         if self.wrapper is None:
@@ -309,7 +310,7 @@ def _variable(value: int) -> bytes:
     return bytes(reversed(out))
 
 
-def _chunk(track: Iterable[Event], running: bool = True, tail: bytes = b"") -> bytes:
+def track_chunk(track: Iterable[Event], running: bool = True, tail: bytes = b"") -> bytes:
     """``track`` as a ``MTrk`` chunk; ``running`` leaves out a status byte that repeats."""
     out, now, last = [], 0, 0
     for tick, data in track:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,10 +22,14 @@ from midigen.events import (
     BEND,
     CONTROL,
     INSTRUMENT_NAME,
+    KEY_SIGNATURE,
     MARKER,
     META,
     PROGRAM,
     SYSEX,
+    TEMPO,
+    TEXT,
+    TIME_SIGNATURE,
     TRACK_NAME,
     EventFile,
     Stroke,
@@ -37,12 +42,14 @@ from midigen.events import (
 )
 from midigen.general_midi import GM_NAMES
 from midigen.instruments import OTHER, kind_of
-from midigen.midi import BANK_SELECT
+from midigen.midi import BANK_SELECT, DRUM_CHANNEL
 from midigen.recognition import kind_by_name
 from midigen.score import Bend, Control, Key, Metre, Note, Part, Score, Tempo, Text
 
-DRUM_CHANNEL = 9  # the tenth, counted from 0 (General MIDI)
-TEMPO, METRE, KEY = 0x51, 0x58, 0x59
+# A chord symbol by its letters; what it means is read elsewhere.
+_SYMBOL = re.compile(
+    r"N\.?C\.?|[A-G][#b♯♭]?(?:maj|min|dim|aug|sus|add|alt|omit|no|[mM0-9øØ°Δ∆+#b♯♭(),\-])*(?:/[A-G][#b♯♭]?)?"
+)
 # Low and one at a time: a bass, where nothing else says what plays. E2 is 40; guitars and left hands lie higher.
 LOW_PITCH, MOST_TOGETHER, FEWEST_NOTES = 45.0, 0.1, 8
 CONTRABASS, BASS_AND_LEAD = 43, 87  # General MIDI programs that belong to no row, but may well play the bass
@@ -94,7 +101,8 @@ def open_song(source: str | Path | bytes, label: str = "") -> OpenedSong:
 
     There is a part for each channel of each track that has notes. A note that is never let go lasts to the end of the
     file; controllers and bends are those that the part's channel hears, whichever track sends them. A file without
-    notes has no parts. Raises :class:`BadFile` with one line for what is missing, truncated, broken or no MIDI.
+    notes has no parts. Chord symbols are the texts of a track without notes, where all of them look like symbols.
+    Raises :class:`BadFile` with one line for what is missing, truncated, broken or no MIDI.
     """
     if isinstance(source, bytes):
         data, label = source, label or "MIDI data"
@@ -301,14 +309,18 @@ def _score(
     for tick, kind, said in sorted(metas, key=lambda meta: meta[0]):
         if kind == TEMPO and len(said) >= 3 and any(said[:3]):
             tempos[tick] = Tempo(tick, 6e7 / int.from_bytes(said[:3], "big"))
-        elif kind == METRE and len(said) >= 2 and said[0] and said[1] <= 6:
+        elif kind == TIME_SIGNATURE and len(said) >= 2 and said[0] and said[1] <= 6:
             metres[tick] = Metre(tick, said[0], 2 ** said[1])
-        elif kind == KEY and len(said) >= 2 and (sharps := (said[0] + 128) % 256 - 128) in range(-7, 8):
+        elif kind == KEY_SIGNATURE and len(said) >= 2 and (sharps := (said[0] + 128) % 256 - 128) in range(-7, 8):
             minor = said[1] == 1
             keys[tick] = Key(tick, (7 * sharps + 9 * minor) % 12, "minor" if minor else "major")
         elif kind == MARKER:
             texts[kind].append(Text(tick, decode(said, charset)))
     sung = lyrics_of(file, charset)
+    playing = {part.track for part in parts}
+    chords = [
+        text for number, track in enumerate(file.tracks) if number not in playing for text in _chords(track, charset)
+    ]
     alone = Counter(part.track for part in parts)
     return Score(
         parts=tuple(
@@ -329,10 +341,21 @@ def _score(
         metres=tuple(metres.values()),
         keys=tuple(keys.values()),
         markers=tuple(sorted(texts[MARKER])),
+        chords=tuple(sorted(chords, key=lambda text: text.tick)),
         lyrics=tuple(sorted((text for texts in sung.values() for text in texts), key=lambda text: text.tick)),
         title=title,
         ticks_per_quarter=file.division,
     )
+
+
+def _chords(track: Track, charset: str) -> list[Text]:
+    """The chord symbols of a track: its texts, where all of them look like one, as midigen writes them."""
+    texts = [
+        Text(event.tick, decode(held(event), charset).strip())
+        for event in track.events
+        if event.data[0] == META and event.data[1] == TEXT
+    ]
+    return texts if all(_SYMBOL.fullmatch(text.text) for text in texts) else []
 
 
 def _moves(file: EventFile) -> tuple[dict[tuple[int, int], list[Control]], dict[tuple[int, int], list[Bend]]]:

@@ -66,7 +66,7 @@ class Difference:
 
 
 def text_events(markers: Iterable[Text], chords: Iterable[Text], charset: str) -> list[Event]:
-    """Markers and chord symbols as the meta events that :func:`midigen.midi.to_mido` writes, in order of time."""
+    """Markers and chord symbols as the meta events that :func:`midigen.midi.midi_bytes` writes, in order of time."""
     kinds = [*((text, MARKER) for text in markers), *((text, TEXT) for text in chords)]
     found = [Event(text.tick, meta(kind, encode(text.text, charset))) for text, kind in kinds]
     return sorted(found, key=lambda event: event.tick)
