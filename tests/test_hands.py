@@ -11,13 +11,14 @@ import pytest
 from midigen.analysis import FORM_DISTANCES, Chord
 from midigen.composition.counting import Count, Counts
 from midigen.composition.hands import Amount, ByChart, Closing, Follow, InHarmony, Register, Together, reference_of
+from midigen.composition.leaning import MOST_ALIKE, USUAL, Conductor
 from midigen.composition.table import Lane, Table, cell_of, moved
 from midigen.generation import Drawn, Forced, Hand, Sampling, write
 from midigen.grid import DURATIONS
 from midigen.tokenizers.grammar import FormCell, PartCell
 from midigen.tokenizers.spelling import read_notes
 from midigen.tokenizers.vocabulary import LOWEST_PITCH, Vocabulary
-from midigen.tokenizers.window import FIRST_PART, PartHeader
+from midigen.tokenizers.window import FIRST_PART, HARMONY, PartHeader
 
 V = Vocabulary()
 ENDER = V.first["bar"]
@@ -247,3 +248,30 @@ def test_a_last_bar_is_short_of_onsets_and_held() -> None:
         usual.append(len(np.unique(bar_of("piano", [], seed, -3.0)[:, 0])))
     assert all(held) and max(onsets) <= 2 and np.mean(onsets) < np.mean(usual)
     assert DURATIONS.max() >= BAR
+
+
+def test_a_part_that_plays_the_same_for_too_long_plays_something_else() -> None:
+    bars = np.zeros(20, dtype=int)
+    lanes = [Lane(PartHeader(kind), kind) for kind in ("piano", "bass", "drums")]
+    table = Table(V, lanes, bars, bars, bars, bars, np.ones((3, 20), dtype=bool))
+    riff = cell_of(np.array([[0, 12, 40, 20], [24, 12, 43, 20]]), "bass", V)
+    louder = cell_of(np.array([[0, 12, 40, 28], [24, 6, 43, 28]]), "bass", V)
+    beat = cell_of(np.array([[0, 1, 36, 20]]), "drums", V)
+    chords = np.array([V.chord(0, "")], dtype=np.uint16)
+    for bar in range(10):
+        for row, cell in enumerate((np.array([V.id("form", 0)], dtype=np.uint16), chords)):
+            table.cells[row][bar] = cell
+        table.cells[FIRST_PART][bar] = cell_of(np.array([[0, 12, 60 + bar, 20]]), "piano", V)
+        table.cells[FIRST_PART + 1][bar] = louder if bar == 5 else riff
+        table.cells[FIRST_PART + 2][bar] = beat
+    conductor = Conductor(table, USUAL, Counts(table, list(range(20))), None, set())
+
+    def repeated(bar: int) -> set[int]:
+        table.cells[1][bar] = chords
+        return conductor.what_repeats(bar, (bar - 1, True), np.zeros(4))
+
+    assert repeated(MOST_ALIKE - 1) == {HARMONY, FIRST_PART, FIRST_PART + 1, FIRST_PART + 2}
+    assert repeated(MOST_ALIKE) == {HARMONY, FIRST_PART, FIRST_PART + 2}
+    (follow,) = [hand for hand in conductor.for_part(1, MOST_ALIKE, 0, None, 0.9) if isinstance(hand, Follow)]
+    assert follow.leaves == 1  # one of the two notes is not played again
+    assert not any(isinstance(h, Follow) and h.leaves >= 0 for h in conductor.for_part(0, MOST_ALIKE, 0, None, 0.9))

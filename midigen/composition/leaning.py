@@ -17,6 +17,7 @@ from midigen.tokenizers.spelling import read_chords
 from midigen.tokenizers.window import FIRST_PART, HARMONY
 
 CROWDED = 0.75  # notes for each sixteenth of a bar
+MOST_ALIKE = 7  # bars of a pitched part that are the same one after the other; the next one is another
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,10 @@ class Conductor:
         if (number, bar) in table.sketches:
             cell, strength = table.sketches[number, bar]
             return [Follow(reference_of(moved(cell, kind, shift, v), kind, v), strength)]
+        if self._is_stuck(number, bar):
+            reference = reference_of(table.at_home(row, bar - 1, shift), kind, v)
+            kept = len(reference) > 1  # of a lone note nothing is left to lean on
+            return [Follow(reference, self.leaning.varied.strength if kept else 0.0, int(luck * len(reference)))]
         pitches = slice(v.first["pitch"], v.first["pitch"] + v.sizes["pitch"])
         if followed is None or table.cells[row][followed[0]] is None or table.length(followed[0]) != table.length(bar):
             # A bar that follows none goes on in the rhythm of the one before, in the same section.
@@ -191,7 +196,11 @@ class Conductor:
         else:
             return set()
         wanted = [n for n in range(len(table.lanes)) if table.wanted[n, bar] and (n, bar) not in table.sketches]
-        exact = [n for n in wanted if dice[1 + n] < how.part and self._is_enough(n, followed[0])]
+        exact = [
+            n
+            for n in wanted
+            if dice[1 + n] < how.part and self._is_enough(n, followed[0]) and not self._goes_on(n, bar, followed[0])
+        ]
         if not followed[1]:  # a bar that is varied differs in a part whose notes are told apart
             heard = [n for n in wanted if table.lanes[n].kind != "drums" and len(table.notes(n, followed[0]))]
             heard = [n for n in heard if table.lanes[n].kind != "bass"] or heard
@@ -205,3 +214,24 @@ class Conductor:
         if bounds is None:
             return True
         return 0.6 * bounds[0] <= len(self.table.notes(number, bar)) <= 1.5 * bounds[1]
+
+    def _is_stuck(self, number: int, bar: int) -> bool:
+        """Whether a part has played the same for :data:`MOST_ALIKE` bars before ``bar``; a drummer may."""
+        if self.table.lanes[number].kind == "drums" or bar < MOST_ALIKE:
+            return False
+        cells = self.table.cells[FIRST_PART + number][bar - MOST_ALIKE : bar]
+        if any(cell is None or not len(cell) for cell in cells):
+            return False
+        first = self._sounds(number, bar - 1)
+        return all(np.array_equal(self._sounds(number, b), first) for b in range(bar - MOST_ALIKE, bar - 1))
+
+    def _goes_on(self, number: int, bar: int, other: int) -> bool:
+        """Whether a part that is stuck would go on in ``bar`` with what it plays in ``other``."""
+        return self._is_stuck(number, bar) and np.array_equal(
+            self._sounds(number, other), self._sounds(number, bar - 1)
+        )
+
+    def _sounds(self, number: int, bar: int) -> np.ndarray:
+        """Positions and pitches of a part in a bar: what tells two bars apart."""
+        sounds: np.ndarray = self.table.notes(number, bar)[:, [0, 2]]
+        return sounds
