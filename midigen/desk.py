@@ -249,7 +249,14 @@ class _Return(_Chain):
         self._factors = {part: np.float32(one * factor(gain_db)) for part, one in factors.items()}
 
     def process(self, blocks: Blocks) -> dict[str, np.ndarray]:  # type: ignore[override]
-        sent = added([blocks[part] * one for part, one in self._factors.items()])
+        sent: np.ndarray | None = None
+        for part, one in self._factors.items():
+            if sent is None:
+                sent = blocks[part] * one
+                each = np.empty_like(sent)
+            else:
+                sent += np.multiply(blocks[part], one, out=each)
+        assert sent is not None  # a return without sends is none
         return {self._name: super().process(sent)}
 
 

@@ -105,7 +105,7 @@ class KWeighting:
         from scipy.signal import sosfilt  # 0.3 s to load, which silence does not need
 
         weighted: np.ndarray
-        weighted, self._state = sosfilt(self._sections, block.astype(np.float64), axis=1, zi=self._state)
+        weighted, self._state = sosfilt(self._sections, block, axis=1, zi=self._state)  # in float64, as the state is
         return weighted
 
 
@@ -128,24 +128,36 @@ class Energies:
     def feed(self, block: np.ndarray) -> np.ndarray:
         """Take a block, float64 ``(channels, frames)``; returns the sums of the cells that are full now."""
         begin = self.end(self._cells - 1)
-        frames = np.concatenate([self._rest, block], axis=1)
-        full = (begin + frames.shape[1]) * self._parts // self._frames + 1
-        while full > self._cells and self.end(full - 1) > begin + frames.shape[1]:
+        held = self._rest.shape[1]
+        end = begin + held + block.shape[1]
+        full = end * self._parts // self._frames + 1
+        while full > self._cells and self.end(full - 1) > end:
             full -= 1
         if full <= self._cells:
-            self._rest = frames
+            self._rest = np.concatenate([self._rest, block], axis=1)
             return np.zeros(0)
-        used = self.end(full - 1) - begin
-        if self._frames % self._parts == 0:
-            cells = frames[:, :used].reshape(len(frames), full - self._cells, self._frames // self._parts)
-            sums = np.einsum("cnf,cnf->cn", cells, cells)
-        else:
-            starts = [self.end(cell - 1) - begin for cell in range(self._cells, full)]
-            sums = np.add.reduceat(np.square(frames[:, :used]), starts, axis=1)
-        self._rest = frames[:, used:].copy()
+        # The cell that was begun is finished on its own, so that the rest need not be copied behind it.
+        ahead = self.end(self._cells) - begin - held
+        first = np.concatenate([self._rest, block[:, :ahead]], axis=1)
+        used = self.end(full - 1) - begin - held
+        starts = [self.end(cell) - begin - held - ahead for cell in range(self._cells, full - 1)]
+        sums = np.concatenate([self._sums(first, [0]), self._sums(block[:, ahead:used], starts)], axis=1)
+        self._rest = block[:, used:].copy()
         self._cells = full
         weighted: np.ndarray = (sums * self._weights).sum(axis=0)
         return weighted
+
+    def _sums(self, frames: np.ndarray, starts: list[int]) -> np.ndarray:
+        """The sum of squares of each whole cell in ``frames``, which begin at ``starts``: ``(channels, cells)``."""
+        if not starts:
+            return np.zeros((len(frames), 0))
+        sums: np.ndarray
+        if self._frames % self._parts == 0:
+            cells = frames.reshape(len(frames), len(starts), self._frames // self._parts)
+            sums = np.einsum("cnf,cnf->cn", cells, cells)
+        else:
+            sums = np.add.reduceat(np.square(frames), starts, axis=1)
+        return sums
 
 
 class Meter:

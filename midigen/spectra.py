@@ -126,7 +126,7 @@ class SpectrumMeter:
             raise BadRequest(f"a spectrum of {channels} channels: give 1 or more")
         length = 2 ** math.ceil(math.log2(FRAME_SECONDS * rate))
         self._rate = rate
-        self._window = sine_window(length)
+        self._window = sine_window(length).astype(np.float32)
         self._cutter = Frames(channels, length, length // 2, lead=length // 2)
         self._total = np.zeros(length // 2 + 1)
         self._frames = 0
@@ -147,8 +147,12 @@ class SpectrumMeter:
         """The sums of squares by frequency, ``(bins,)``, averaged over the channels."""
         if not frames.any():
             return np.zeros(len(self._window) // 2 + 1)
-        lines = np.fft.rfft(frames * self._window)
-        power: np.ndarray = (lines.real**2 + lines.imag**2).mean(axis=0).sum(axis=0)
+        from scipy.fft import rfft  # which, unlike numpy's, stays in float32 with what comes in it
+
+        lines = rfft(frames * self._window, overwrite_x=True)
+        both = lines.view(np.float32).reshape(-1, 2 * lines.shape[-1])  # real and imaginary parts in turn
+        squares = np.einsum("fl,fl->l", both, both).reshape(-1, 2).sum(axis=1, dtype=np.float64)
+        power: np.ndarray = squares / len(lines)
         power[1:-1] *= 2  # the negative frequencies
         return power / len(self._window)
 

@@ -105,4 +105,6 @@ class EchoLine:
             line[1] = back[0]
         else:
             np.add(sound, back, out=line)
-        line[np.abs(line) < QUIET] = 0.0
+        # Seldom anything, and then written: a mask costs as much as all the rest.
+        if np.abs(line).min(initial=1.0) < QUIET:
+            line[np.abs(line) < QUIET] = 0.0

@@ -96,7 +96,7 @@ class FilterBank:
         """Float32 ``(2, n)`` to float32 ``(2, n)``."""
         if self._filter is None:
             return block
-        return self._filter.filter(block).astype(np.float32)
+        return self._filter.filter(block, np.float32)
 
 
 class SectionFilter:
@@ -108,11 +108,11 @@ class SectionFilter:
         self._rings = False
         self._place = 0
 
-    def filter(self, samples: np.ndarray) -> np.ndarray:
-        """Float ``(2, n)`` to float64 ``(2, n)``, where what is under ``QUIET`` is 0 (and never -0)."""
+    def filter(self, samples: np.ndarray, kind: type[np.floating] = np.float64) -> np.ndarray:
+        """Float ``(2, n)`` to ``(2, n)`` of ``kind``, where what is under ``QUIET`` is 0 (and never -0)."""
         from scipy.signal import sosfilt
 
-        filtered = np.zeros(samples.shape)
+        filtered = np.zeros(samples.shape, dtype=kind)
         start, frames = 0, samples.shape[1]
         while start < frames:
             stop = min(start + _GRID_FRAMES - self._place, frames)
