@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from midigen import generation
 from midigen.checkpoint import Checkpoint, default_checkpoint_path, open_checkpoint
-from midigen.composition import compose_score
+from midigen.composition import compose_score, compose_takes, open_player, write_piece, writing
+from midigen.composition.settling import Request
 from midigen.engines import open_engine
 from midigen.grid import to_grid
 from midigen.midi import read_midi
@@ -127,3 +131,32 @@ def test_fast_loses_less_than_half_a_percent_on_real_songs(shipped: Checkpoint, 
 def test_the_notes_do_not_depend_on_the_number_of_threads() -> None:
     one, two = (compose_score(Prompt(bars=4, seed=5), threads=threads) for threads in (1, 2))
     assert one == two
+
+
+@pytest.mark.parametrize("mode", ["fast", "exact"])
+def test_a_take_is_the_same_alone_and_in_company(mode: str) -> None:
+    prompt = Prompt(4, seed=5, metre="4/4")
+    made = {
+        threads: compose_takes(prompt, 5, mode=mode, threads=threads) for threads in (1, 2)
+    }  # one table of five, and tables of three and two
+    assert [(t.seed, t.score, t.nats) for t in made[1]] == [(t.seed, t.score, t.nats) for t in made[2]]
+    for take in made[1]:
+        alone = compose_score(Prompt(4, seed=take.seed, metre="4/4"), mode=mode)
+        assert alone.parts == take.score.parts
+
+
+def test_guesses_change_no_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = Request.read(Prompt(16, seed=2, metre="4/4"))
+    score, tally = write_piece(request, open_player(mode="exact"))
+    assert tally.right > 20 and tally.calls < tally.tokens
+    monkeypatch.setattr(writing, "write", partial(generation.write, ahead=0))
+    plain, plain_tally = write_piece(request, open_player(mode="exact"))
+    assert plain_tally.guesses == 0 and plain_tally.calls == plain_tally.tokens == tally.tokens
+    assert plain.parts == score.parts
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_weights_are_mapped_and_not_read_into_memory(shipped: Checkpoint) -> None:
+    shipped.vector("model.norm.weight")
+    maps = Path("/proc/self/maps").read_text()
+    assert str((shipped.path / "model.safetensors").resolve()) in maps
