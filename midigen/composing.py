@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,8 @@ def compose(
     from midigen.checkpoint import open_checkpoint
     from midigen.composition import compose_takes
     from midigen.composition.settling import Request
+    from midigen.renderers import processors
+    from midigen.renderers.ahead import Ahead
     from midigen.renderers.fluidsynth import load_library
 
     Request.read(prompt)
@@ -102,40 +105,46 @@ def compose(
     model = open_checkpoint(checkpoint)
     tell_stage(on_stage, "compose")
     beside(warm_up)
-    made = compose_takes(
-        prompt,
-        takes,
-        most_shared=most_shared,
-        checkpoint=checkpoint,
-        engine=engine,
-        mode=mode,
-        threads=threads,
-        on_bar=on_bar,
-    )
-    score = made[0].score
-    sung = None
-    if words is not None:
-        from midigen.lyrics import sing
+    with ExitStack() as resources:
+        begun = None
+        # What a human hand does to a bar depends on all of them, and which take is taken is not known before the end.
+        if takes == 1 and not prompt.humanise and threads != 1 and processors() > 1:
+            begun = resources.enter_context(Ahead(fonts, rate=sound.rate, presets=sound.sound_for))
+        made = compose_takes(
+            prompt,
+            takes,
+            most_shared=most_shared,
+            checkpoint=checkpoint,
+            engine=engine,
+            mode=mode,
+            threads=threads,
+            on_bar=on_bar,
+            on_written=begun.tell if begun else None,
+        )
+        score = made[0].score
+        sung = None
+        if words is not None:
+            from midigen.lyrics import sing
 
-        score, sung = sing(score, sheet, lyrics_part)
-    record = {
-        "made_by": "midigen compose",
-        "format": RECORD_FORMAT,
-        "settings": {
-            **prompt.settings(),
-            **_lyrics_settings(words, lyrics_part, lyrics_language, pinyin),
-            "takes": takes,
-            "keep_takes": keep_takes,
-            "most_shared": most_shared,
-            **sound.settings(),
-            "checkpoint": checkpoint,
-            "engine": engine,
-            "mode": mode,
-        },
-        "takes": [take.facts() for take in made],
-        "checkpoint": {"name": model.path.name, "sha256": model.sha256},
-    }
-    song = finish(score, midi_bytes(score), record, fonts, sound, threads, on_stage, on_part)
+            score, sung = sing(score, sheet, lyrics_part)
+        record = {
+            "made_by": "midigen compose",
+            "format": RECORD_FORMAT,
+            "settings": {
+                **prompt.settings(),
+                **_lyrics_settings(words, lyrics_part, lyrics_language, pinyin),
+                "takes": takes,
+                "keep_takes": keep_takes,
+                "most_shared": most_shared,
+                **sound.settings(),
+                "checkpoint": checkpoint,
+                "engine": engine,
+                "mode": mode,
+            },
+            "takes": [take.facts() for take in made],
+            "checkpoint": {"name": model.path.name, "sha256": model.sha256},
+        }
+        song = finish(score, midi_bytes(score), record, fonts, sound, threads, on_stage, on_part, begun)
     song = replace(song, lyrics=sung)
     return replace(song, takes=tuple(midi_bytes(take.score) for take in made)) if keep_takes else song
 

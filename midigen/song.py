@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from midigen.lyrics import Lyrics
     from midigen.mixing import Mix
     from midigen.renderers import Stem
+    from midigen.renderers.ahead import Ahead
     from midigen.soundfonts import SoundFont
 
 OnBar = Callable[[int, int], None]
@@ -157,8 +158,10 @@ def finish(
     threads: int | None,
     on_stage: OnStage | None,
     on_part: OnPart | None,
+    begun: Ahead | None = None,
 ) -> Song:
-    """From a score to a song: the part of the journey that every verb shares. ``midi`` are the bytes of its file."""
+    """From a score to a song: the part of the journey that every verb shares. ``midi`` are the bytes of its file;
+    ``begun`` are the stems as far as they were rendered while the score was written."""
     from midigen.mixing import mix
     from midigen.renderers import font_of, render
     from midigen.renderers.fluidsynth import load_library
@@ -166,7 +169,11 @@ def finish(
     load_library()
     picture = beside(_picture, score)
     tell_stage(on_stage, "render")
-    stems = tuple(render(score, fonts, rate=sound.rate, presets=sound.sound_for, threads=threads, on_part=on_part))
+    stems = tuple(
+        render(
+            score, fonts, rate=sound.rate, presets=sound.sound_for, threads=threads, on_part=on_part, begun=begun
+        )
+    )  # fmt: skip
     tell_stage(on_stage, "mix")
     parts = [(part.name, part.kind) for part in score.parts]
     session = replace(sound.session(parts, round(score.tempos[0].qpm, 3)), title=score.title)

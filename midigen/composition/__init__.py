@@ -10,6 +10,7 @@ where something was asked for (:mod:`~midigen.composition.leaning`, :mod:`~midig
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -32,6 +33,8 @@ from midigen.score import KEY_NAMES, Key, Score, Tempo, Text
 from midigen.tokenizers.decoding import TICKS_PER_POSITION, read_piece
 from midigen.tokenizers.vocabulary import tempo_of
 from midigen.tokenizers.window import PartHeader
+
+OnWritten = Callable[[int, Callable[[], Score]], None]
 
 __all__ = ["SILENT_BARS", "Leaning", "Player", "Take", "compose_score", "compose_takes", "open_player"]
 
@@ -69,12 +72,14 @@ def compose_takes(
     threads: int | None = None,
     leaning: Leaning = USUAL,
     on_bar: OnBar | None = None,
+    on_written: OnWritten | None = None,
 ) -> list[Take]:
     """Several takes of what ``prompt`` asks for, the best first (see :mod:`~midigen.composition.takes`).
 
     The first take that is made is the one that :func:`compose_score` makes; every take has a seed that makes it alone.
     One that shares more than ``most_shared`` notes in a row with a song that the model has learned from is at fault.
-    ``on_bar`` counts the bars of all takes together.
+    ``on_bar`` counts the bars of all takes together; ``on_written`` is told of the first take how many bars from the
+    beginning are written, with a function that gives the score so far, to be called when and where one likes.
     """
     request = Request.read(prompt.with_seed())
     assert request.prompt.seed is not None
@@ -83,7 +88,7 @@ def compose_takes(
 
     def make(number: int, seed: int, player: Player) -> tuple[Score, Tally, list[str]]:
         own = replace(request, prompt=replace(request.prompt, seed=seed))
-        score, tally = write_piece(own, player, leaning, count.one)
+        score, tally = write_piece(own, player, leaning, count.one, None if number else on_written)
         keep_promises(score, own)
         return score, tally, shortfalls(score, own)
 
@@ -106,7 +111,13 @@ class _Count:
 
 
 def write_piece(
-    request: Request, player: Player, leaning: Leaning = USUAL, on_bar: OnBar | None = None, *, mends: bool = True
+    request: Request,
+    player: Player,
+    leaning: Leaning = USUAL,
+    on_bar: OnBar | None = None,
+    on_written: OnWritten | None = None,
+    *,
+    mends: bool = True,
 ) -> tuple[Score, Tally]:
     """One take of ``request``: the score, and how unlikely the model found it. ``mends`` says whether bars that are off
     are written again when all are there."""
@@ -115,7 +126,20 @@ def write_piece(
     random = np.random.Generator(np.random.PCG64(prompt.seed))
     sampling = Sampling(prompt.temperature, prompt.top_p)
     table, key = open_table(request, player.engine, player.vocabulary, player.tokenizer, sampling, random)
-    writer = Writer(table, player.engine, sampling, random, leaning, on_bar)
+    whole = 0  # bars from the beginning
+
+    def told(done: int, total: int) -> None:
+        nonlocal whole
+        if on_bar is not None:
+            on_bar(done, total)
+        before = whole
+        while whole < table.bars and not table.open(whole):
+            whole += 1
+        if on_written is not None and whole > before:
+            now = replace(table, cells=[list(row) for row in table.cells])
+            on_written(whole, lambda: played(score_of(request, now, key), prompt))
+
+    writer = Writer(table, player.engine, sampling, random, leaning, told)
     tally = writer.write()
     if mends:
         mend(writer)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from midigen.renderers.cache import Cache, key_of, open_cache
 from midigen.renderers.stemfiles import FRAME_BYTES, StemSound
 from midigen.score import Part, Score
 from midigen.soundfonts import SoundFont
+
+if TYPE_CHECKING:
+    from midigen.renderers.ahead import Ahead
 
 RENDERERS = Shelf("renderer", {"fluidsynth": "midigen.renderers.fluidsynth:FluidSynth"})
 DEFAULT = "default"  # the key of the font for parts that no other key names
@@ -71,6 +74,43 @@ class Renderer(Protocol):
         """
         ...
 
+    def begin(
+        self,
+        score: Score,
+        font: SoundFont,
+        *,
+        rate: int,
+        chosen: bool,
+        preset: str | None,
+        write: Callable[[np.ndarray], None],
+    ) -> Playing:
+        """Begin to play a part of which not all is known. Arguments as those of :meth:`play`."""
+        ...
+
+
+class AnotherPart(Exception):
+    """What was played ahead is not how the part goes."""
+
+
+class Playing(Protocol):
+    """A part that is played bit by bit, while its score grows; closed at the end of a ``with`` statement.
+
+    To the end it gives the samples that :meth:`Renderer.play` gives for the last of the scores. Where that cannot be,
+    because a score does not begin as the ones before did, it raises :class:`AnotherPart`.
+    """
+
+    def go_on(self, score: Score, until_tick: int, stop: Event) -> None:
+        """Play what comes before ``until_tick``, from where on the score may still grow."""
+        ...
+
+    def finish(self, score: Score, stop: Event) -> str:
+        """Play the rest of the whole score, and return the name of the sound."""
+        ...
+
+    def __enter__(self) -> Playing: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -112,6 +152,7 @@ def render(
     on_part: Callable[[str], None] | None = None,
     renderer: str = "fluidsynth",
     cache: Cache | None = None,
+    begun: Ahead | None = None,
 ) -> list[Stem]:
     """Render every part of ``score``, in their order, at ``rate`` frames a second (8,000 to 96,000).
 
@@ -120,7 +161,9 @@ def render(
     ("8:25"); a part that is not named plays its own program. ``threads`` is 1 or more (without it, as many as there are
     parts, up to the number of processors); the samples do not depend on it. ``on_part`` is called with a part's name
     when it is done. ``cache`` is where stems are kept, by default as the environment has it
-    (:func:`midigen.renderers.cache.open_cache`): those with ``cached`` set were not rendered now.
+    (:func:`midigen.renderers.cache.open_cache`): those with ``cached`` set were not rendered now. ``begun`` are the
+    parts as far as they were rendered while the score was written (:mod:`midigen.renderers.ahead`); the samples do not
+    depend on it.
 
     The stems are read from disk, block by block. All get the length of the longest, and the score's at least.
     Raises :class:`BadRequest`, :class:`midigen.errors.BadFile`, :class:`midigen.errors.MissingTool`, and
@@ -140,6 +183,8 @@ def render(
     def stem_of(job: _Job) -> tuple[StemSound, str, bool] | None:
         if found := cache.find(job.key):
             return *found, True
+        if begun is not None and (played := begun.finish(job.score, job.font, job.chosen, job.preset, job.key, stop)):
+            return *played, False
         with place.draft(job.key, rate) as draft:
             sound = player.play(
                 job.score, job.font, rate=rate, chosen=job.chosen, preset=job.preset, write=draft.write, stop=stop
@@ -151,7 +196,7 @@ def render(
     new = sum(not cache.has(job.key) for job in different)
     place = cache.with_room(math.ceil((score.duration_seconds + TAIL_SECONDS) * rate) * FRAME_BYTES * new)
     done: dict[str, tuple[StemSound, str, bool]] = {}
-    with ThreadPoolExecutor(min(threads or _processors(), len(different))) as pool:
+    with ThreadPoolExecutor(min(threads or processors(), len(different))) as pool:
         waiting = {pool.submit(stem_of, job): job for job in different}
         try:
             for future in as_completed(waiting):
@@ -203,7 +248,7 @@ def _jobs(
     return jobs
 
 
-def _processors() -> int:
+def processors() -> int:
     """The processors this process may use (a container or ``taskset`` may allow fewer than the machine has)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

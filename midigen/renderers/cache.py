@@ -209,10 +209,11 @@ class Draft:
         except OSError as error:
             raise self._refusal(error) from None
 
-    def finish(self, sound: str) -> StemSound:
-        """The whole stem, played by ``sound``, now in its place."""
+    def finish(self, sound: str, key: str | None = None) -> StemSound:
+        """The whole stem, played by ``sound``, now in its place; ``key`` is its own where it was not known before."""
+        self._key = self._key if key is None else key
         try:
-            header = self._writer.finish(sound)
+            header = self._writer.finish(sound, key)
         except OSError as error:
             raise self._refusal(error) from None
         self._finished = True

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from midigen.errors import BadFile, BadRequest, MissingTool
-from midigen.renderers import TAIL_SECONDS
-from midigen.renderers.events import BLOCK, Message, messages
+from midigen.renderers import TAIL_SECONDS, AnotherPart
+from midigen.renderers.events import BLOCK, Message, blocks_of, messages
 from midigen.renderers.presets import Preset, choose_preset
-from midigen.score import Score
+from midigen.score import Part, Score
 from midigen.soundfonts import SoundFont
 
 RENDERING = 1  # of this module: to be raised whenever the samples it gives change
@@ -67,16 +67,98 @@ class FluidSynth:
         write: Callable[[np.ndarray], None],
         stop: Event,
     ) -> str:
+        with self.begin(score, font, rate=rate, chosen=chosen, preset=preset, write=write) as playing:
+            return playing.finish(score, stop)
+
+    def begin(
+        self,
+        score: Score,
+        font: SoundFont,
+        *,
+        rate: int,
+        chosen: bool,
+        preset: str | None,
+        write: Callable[[np.ndarray], None],
+    ) -> FluidSynthPlaying:
+        return FluidSynthPlaying(score, font, rate, chosen, preset, write)
+
+
+class FluidSynthPlaying:
+    """A part that is being played; keeps :class:`midigen.renderers.Playing`."""
+
+    def __init__(
+        self,
+        score: Score,
+        font: SoundFont,
+        rate: int,
+        chosen: bool,
+        preset: str | None,
+        write: Callable[[np.ndarray], None],
+    ) -> None:
+        self._font, self._rate, self._write = font, rate, write
+        self._chosen, self._asked = chosen, preset
+        self._synthesizer = contextlib.ExitStack()
+        library, synth, font_id = self._synthesizer.enter_context(_synthesizer(font, rate))
+        self._library, self._synth, self._font_id = library, synth, font_id
         (part,) = score.parts
-        with _synthesizer(font, rate) as (library, synth, font_id):
-            sound = choose_preset(_presets(library, synth, font_id), part, font.name, chosen=chosen, asked=preset)
-            if part.notes:
-                channel = DRUM_CHANNEL if part.is_drum else MELODIC_CHANNEL
-                if library.fluid_synth_program_select(synth, channel, font_id, sound.bank, sound.program) != 0:
-                    raise BadFile(f"{font.path}: preset {sound.name!r} cannot be loaded; the SoundFont is damaged")
-                ahead = int(DELAY_SECONDS * rate / BLOCK)
-                _play(_Player(library, synth, channel, write, ahead), messages(score, part, rate), rate, stop)
-        return sound.name
+        try:
+            self._presets = _presets(library, synth, font_id)
+            self._sound = self._choose(part)
+        except BaseException:
+            self._synthesizer.close()
+            raise
+        self._player: _Player | None = None  # none before the first note
+        self._sent: list[Message] = []
+
+    def _choose(self, part: Part) -> Preset:
+        return choose_preset(self._presets, part, self._font.name, chosen=self._chosen, asked=self._asked)
+
+    def __enter__(self) -> FluidSynthPlaying:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._synthesizer.close()
+
+    def go_on(self, score: Score, until_tick: int, stop: Event) -> None:
+        """Play what comes before the block of ``until_tick``; notes from there on may still change."""
+        until = int(blocks_of(score, until_tick, self._rate))
+        player, coming = self._prepare(score)
+        if player is None:
+            return
+        for message in coming:
+            # Never beyond the last message: what rings on after it is the tail, unless something follows.
+            player.advance(min(message.block, until), stop)
+            if message.block >= until or stop.is_set():
+                return
+            player.send(message)
+            self._sent.append(message)
+
+    def finish(self, score: Score, stop: Event) -> str:
+        player, coming = self._prepare(score)
+        if player is not None:
+            _play(player, coming, self._rate, stop)
+        return self._sound.name
+
+    def _prepare(self, score: Score) -> tuple[_Player | None, list[Message]]:
+        """The player, once there are notes, and the messages that it has not had. Raises :class:`AnotherPart`."""
+        (part,) = score.parts
+        coming = messages(score, part, self._rate) if part.notes else []
+        if coming[: len(self._sent)] != self._sent or self._choose(part) != self._sound:
+            raise AnotherPart
+        if self._player is None and part.notes:
+            channel = DRUM_CHANNEL if part.is_drum else MELODIC_CHANNEL
+            sound = self._sound
+            selected = self._library.fluid_synth_program_select(
+                self._synth, channel, self._font_id, sound.bank, sound.program
+            )
+            if selected != 0:
+                raise BadFile(f"{self._font.path}: preset {sound.name!r} cannot be loaded; the SoundFont is damaged")
+            ahead = int(DELAY_SECONDS * self._rate / BLOCK)
+            self._player = _Player(self._library, self._synth, channel, self._write, ahead)
+        coming = coming[len(self._sent) :]
+        if self._player is not None and coming and coming[0].block < self._player.now:
+            raise AnotherPart
+        return self._player, coming
 
 
 def presets(font: SoundFont) -> list[Preset]:

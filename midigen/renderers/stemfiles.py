@@ -144,8 +144,9 @@ class StemWriter:
         self._crc32 = zlib.crc32(data, self._crc32)
         self._frames += piece.shape[1]
 
-    def finish(self, sound: str) -> StemHeader:
-        """Write the header: now the stem is whole."""
+    def finish(self, sound: str, key: str | None = None) -> StemHeader:
+        """Write the header: now the stem is whole. ``key`` is its own where it was not known before."""
+        self._key = self._key if key is None else key
         header = StemHeader(self._key, sound[:_LONGEST_NAME], self._rate, self._frames)
         while len(data := header.to_bytes(self._crc32)) > HEADER_BYTES:  # a name in letters that JSON spells out
             header = StemHeader(self._key, header.sound[:-1], self._rate, self._frames)
