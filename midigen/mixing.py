@@ -36,6 +36,7 @@ from midigen.audio import (
     AudioFile,
     AudioWriter,
     Signal,
+    Tags,
     check_sound_file,
     write_audio,
 )
@@ -282,7 +283,9 @@ def export_stems(
         _check_stems(stems)
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"{name}{suffix}" for name in _file_names([stem.name for stem in stems])]
-        return [write_audio(stem.audio, path, bits) for stem, path in zip(stems, paths, strict=True)]
+        return [
+            write_audio(stem.audio, path, bits, Tags(title=stem.name)) for stem, path in zip(stems, paths, strict=True)
+        ]
     desk, _, _ = blend(stems, session, rate=rate, threads=threads)
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -290,7 +293,7 @@ def export_stems(
         for tracks in desk.tracks():
             if not writers:
                 for name, file in zip(tracks, _file_names(list(tracks)), strict=True):
-                    writer = AudioWriter(folder / f"{file}{suffix}", desk.rate, 2, bits)
+                    writer = AudioWriter(folder / f"{file}{suffix}", desk.rate, 2, bits, Tags(title=name))
                     writers[name] = stack.enter_context(writer)
             for name, block in tracks.items():
                 writers[name].write(block)
