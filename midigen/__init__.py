@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from midigen.lyrics import read_lyrics, set_lyrics
     from midigen.midi import read_midi, write_midi
     from midigen.prompt import Prompt
+    from midigen.restoring import clean_files
     from midigen.score import Score
     from midigen.song import Song, mix_files, render_midi
 
@@ -35,6 +36,7 @@ _HOMES = {
     "read_lyrics": "midigen.lyrics",
     "render_midi": "midigen.song",
     "mix_files": "midigen.song",
+    "clean_files": "midigen.restoring",
     "Song": "midigen.song",
     "Prompt": "midigen.prompt",
     "Score": "midigen.score",
@@ -48,6 +50,7 @@ __all__ = [
     "Song",
     "__version__",
     "accompany",
+    "clean_files",
     "compose",
     "compose_again",
     "continue_song",

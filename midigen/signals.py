@@ -121,6 +121,41 @@ class Beginning:
             left -= block.shape[1]
 
 
+class Stretch:
+    """The ``frames`` of ``signal`` from the frame ``start`` on, or those of them that it has."""
+
+    def __init__(self, signal: Signal, start: int, frames: int) -> None:
+        self._signal = signal
+        self._start = min(start, signal.frames)
+        self._frames = min(frames, signal.frames - self._start)
+
+    @property
+    def rate(self) -> int:
+        return self._signal.rate
+
+    @property
+    def channels(self) -> int:
+        return self._signal.channels
+
+    @property
+    def frames(self) -> int:
+        return self._frames
+
+    def blocks(self, size: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
+        return in_blocks(self._pieces(), size)
+
+    def _pieces(self) -> Iterator[np.ndarray]:
+        before, left = self._start, self._frames
+        for block in self._signal.blocks():
+            piece = block[:, before : before + left]
+            before = max(before - block.shape[1], 0)
+            left -= piece.shape[1]
+            if piece.shape[1]:
+                yield piece
+            if not left:
+                return
+
+
 class Recorded:
     """A signal that was read once from start to end, to be read again as often as one likes, by many at once.
 

@@ -73,6 +73,7 @@ SOUND = [
     "signals",
     "spectra",
     "tracing",
+    "cleaning",  # measures what it is given and gives back another signal
     "profiles",
     "desk",
     "mixing",
@@ -81,7 +82,7 @@ SOUND = [
 ]
 PICTURES = ["pictures"]
 # The hall and the front door stand before everything. Composing a score knows no sound, so it looks to one wing only.
-HALL = ["composition", "evaluation", "portraits", "record", "song", "composing", "workers", "album", "edits"]
+HALL = ["composition", "evaluation", "portraits", "record", "song", "composing", "workers", "album", "edits", "restoring"]
 ABOVE = {
     "composition": GROUND + SYMBOLIC,
     "portraits": [*GROUND, *SOUND, *PICTURES],  # what was measured, made ready to be drawn
@@ -92,6 +93,7 @@ ABOVE = {
     "album": [*GROUND, *SYMBOLIC, "composition", "composing", "workers"],
     "composing": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "edits": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
+    "restoring": [*GROUND, *SOUND, *PICTURES],  # recordings come in here: cleaned, drawn, written
     "__init__": [*GROUND, *HALL],
     "cli": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, *HALL],
     "__main__": ["errors", "cli"],
@@ -128,7 +130,7 @@ GUESTS = {
     "soundfile": {"audio", "soundfiles"},
     "soxr": {"signals"},
     "tomlkit": {"session"},
-    "scipy": {"loudness", "limiter", "truepeak", "effects", "profiles", "spectra"},
+    "scipy": {"loudness", "limiter", "truepeak", "effects", "profiles", "spectra", "cleaning"},
     "matplotlib": {"pictures", "losscurves"},
     "tqdm": {"cli"},
     "ray": {"workers"},
