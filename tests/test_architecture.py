@@ -82,7 +82,9 @@ SOUND = [
 ]
 PICTURES = ["pictures"]
 # The hall and the front door stand before everything. Composing a score knows no sound, so it looks to one wing only.
-HALL = ["composition", "evaluation", "portraits", "record", "song", "composing", "workers", "album", "edits", "restoring"]
+HALL = [
+    "composition", "evaluation", "portraits", "record", "song", "composing", "workers", "album", "edits", "restoring",
+]  # fmt: skip
 ABOVE = {
     "composition": GROUND + SYMBOLIC,
     "portraits": [*GROUND, *SOUND, *PICTURES],  # what was measured, made ready to be drawn
