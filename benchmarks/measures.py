@@ -150,20 +150,22 @@ def bass_at_changes(grid: Grid, chords: Sequence[Chord]) -> tuple[float, float]:
     return len(begun) / max(len(changes), 1), float(np.mean(firm)) if firm else float("nan")
 
 
-def recovered(grid: Grid, chords: Sequence[Chord]) -> tuple[float, float]:
-    """The share of bars whose first chord is the one that :func:`midigen.analysis.estimate_chords` hears there: its
-    root and third (where it has one), and its root and quality."""
+def recovered(grid: Grid, chords: Sequence[Chord]) -> tuple[float, float, float]:
+    """The share of bars whose first chord is the one that :func:`midigen.analysis.estimate_chords` hears there: by its
+    root and third (where it has one), by its triad, and by its root and quality."""
     heard = {chord.bar: chord for chord in reversed(estimate_chords(grid))}
     written = {chord.bar: chord for chord in reversed(chords)}
-    thirds, qualities = [], []
+    thirds, triads, qualities = [], [], []
     for bar, chord in written.items():
         if chord.root >= 0:
             found = heard[bar]
             same = found.root == chord.root
-            third = set(QUALITIES[chord.quality][0]) & {3, 4}
-            thirds.append(same and (not third or third <= set(QUALITIES[found.quality][0])))
+            tones, other = QUALITIES[chord.quality][0], QUALITIES[found.quality][0] if found.root >= 0 else ()
+            third = set(tones) & {3, 4}
+            thirds.append(same and (not third or third <= set(other)))
+            triads.append(same and tones[:3] == other[:3])
             qualities.append(same and found.quality == chord.quality)
-    return float(np.mean(thirds)), float(np.mean(qualities))
+    return float(np.mean(thirds)), float(np.mean(triads)), float(np.mean(qualities))
 
 
 def bar_sets(grid: Grid) -> list[set[tuple[int, int, int]]]:

@@ -105,6 +105,9 @@ def from_symusic(raw: Any, label: str = "score") -> Score:
     """A :class:`Score` from a ``symusic.Score`` in ticks; ``label`` names it in messages and as the title."""
     parts = []
     lyrics: list[Text] = []
+    # In a file of one track (type 0) every channel has that track's name: the song's, and no part's.
+    named = {track.name for track in raw.tracks if len(track.notes)}
+    is_one_track = len(named) == 1 and sum(len(track.notes) > 0 for track in raw.tracks) > 1
     for number, track in enumerate(raw.tracks):
         lyrics += [Text(int(t.time), t.text) for t in track.lyrics]
         if not len(track.notes):
@@ -125,7 +128,7 @@ def from_symusic(raw: Any, label: str = "score") -> Score:
         kind = kind_of(track.program, track.is_drum)
         parts.append(
             Part(
-                name=track.name.strip() or (kind if kind != OTHER else f"part {number + 1}"),
+                name=("" if is_one_track else track.name.strip()) or (kind if kind != OTHER else f"part {number + 1}"),
                 kind=kind,
                 program=int(track.program),
                 is_drum=bool(track.is_drum),

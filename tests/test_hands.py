@@ -275,3 +275,9 @@ def test_a_part_that_plays_the_same_for_too_long_plays_something_else() -> None:
     (follow,) = [hand for hand in conductor.for_part(1, MOST_ALIKE, 0, None, 0.9) if isinstance(hand, Follow)]
     assert follow.leaves == 1  # one of the two notes is not played again
     assert not any(isinstance(h, Follow) and h.leaves >= 0 for h in conductor.for_part(0, MOST_ALIKE, 0, None, 0.9))
+
+
+def test_a_last_chord_is_as_full_as_those_before_it() -> None:
+    sizes = [len(bar_of("piano", [Closing("piano", BAR, V, 3.2)], seed, -3.0)) for seed in range(20)]
+    alone = [len(bar_of("piano", [Closing("piano", BAR, V, 1.1)], seed, -3.0)) for seed in range(20)]
+    assert 2.5 < np.mean(sizes) < 4 and np.mean(alone) < 1.6

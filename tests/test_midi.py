@@ -169,6 +169,17 @@ def test_what_is_no_midi_is_refused(data: bytes, words: str) -> None:
         read_midi(data, "x.mid")
 
 
+def test_channels_of_one_track_are_not_called_after_it(band: Callable[..., Score]) -> None:
+    several = mido.MidiFile(file=io.BytesIO(midi_bytes(band())))
+    one = mido.MidiFile(type=0, ticks_per_beat=several.ticks_per_beat)
+    one.tracks.append(mido.merge_tracks(list(several.tracks)))
+    one.tracks[0].insert(0, mido.MetaMessage("track_name", name="Our Song"))
+    data = io.BytesIO()
+    one.save(file=data)
+    score = read_midi(data.getvalue(), "ours.mid")
+    assert len(score.parts) > 1 and [part.name for part in score.parts] == [part.kind for part in score.parts]
+
+
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="no such file"):
         read_midi(tmp_path / "gone.mid")

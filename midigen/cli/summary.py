@@ -31,6 +31,8 @@ def tell(song: Song, folder: Path) -> None:
     print(f"  stems/    {', '.join(f'{stem.name}.wav' for stem in song.stems)}")
     sung = "song.kar  song.lrc  " if song.lyrics is not None else ""
     print(f"  mix.png  mix.toml  song.mid  {sung}song.png  midigen.json")
+    for fault in (song.record.get("takes") or [{}])[0].get("faults", ()):
+        print(f"  but       {fault}")
     if song.lyrics is not None:
         print(f"  lyrics    {len(song.lyrics.syllables)} syllables for {song.lyrics.part}, {song.lyrics.language}")
         for remark in song.lyrics.remarks:

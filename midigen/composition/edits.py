@@ -53,6 +53,7 @@ def continue_song(
     Parts of other instruments rest there. The last bar closes the piece unless ``prompt.ending`` is "open".
     """
     more = prompt.bars or 16
+    _check_notes(song)
     reading = read_song(song, player.vocabulary, more=more)
     table, first = reading.table, reading.table.bars - more
     if not table.lanes:
@@ -86,8 +87,7 @@ def accompany_song(
     ``harmonise``. A chart in ``prompt.chords`` goes before both. Raises :class:`BadRequest`.
     """
     parts = song.score.parts
-    if not parts:
-        raise BadRequest("the song holds no notes: give one with music in it")
+    _check_notes(song)
     kept = list(range(len(parts))) if keep is None else _named(song, keep)
     if not kept:
         raise BadRequest("no part is kept: name one that the others are to accompany")
@@ -132,6 +132,7 @@ def infill_song(
     With a ``strength`` from 0 to 1 what is there is varied: 0 leaves it, 1 keeps nothing of it. The chords are those of
     the song, or of ``prompt.chords``. Raises :class:`BadRequest`.
     """
+    _check_notes(song)
     targets = _named(song, parts) if parts else _playable(song)
     if strength is not None and not 0 <= strength <= 1:
         raise BadRequest(f"strength {strength:g} is outside 0 (as it is) to 1 (all new)")
@@ -223,6 +224,11 @@ def _set_chart(reading: Reading, text: str, bars: Sequence[int]) -> None:
     starts = np.concatenate([[0], np.cumsum(lengths)])
     for number, bar in enumerate(bars):
         table.cells[HARMONY][bar] = ids[starts[number] : starts[number + 1]].astype(np.uint16)
+
+
+def _check_notes(song: OpenedSong) -> None:
+    if not song.score.parts:
+        raise BadRequest("the song holds no notes: give one with music in it")
 
 
 def _check_metres(reading: Reading, bars: Sequence[int]) -> None:

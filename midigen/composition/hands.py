@@ -239,8 +239,10 @@ class Amount(Hand):
         vocabulary: Vocabulary,
         stiffness: float = 4.0,
         pace: float = 1.0,
+        stacks: bool = False,
     ) -> None:
         v = vocabulary
+        self._stacks = stacks
         self._goal, self._least, self._most = max(goal, 0.25), least, most
         self._stiffness, self._pace, self._length = stiffness, pace, bar_length
         self._first = v.first["position"]
@@ -260,7 +262,7 @@ class Amount(Hand):
         # A note every so often: how many there should be when the next beat or so comes.
         even = self._goal * (here + POSITIONS_PER_QUARTER / 4) / self._length
         behind = float(np.clip((even - cell.notes) / max(self._goal / 4, 1.0), -2.0, 2.0)) * self._pace
-        for block in self._notes:
+        for block in self._notes if not self._stacks else ():
             logits[block] += behind
         ahead = np.arange(1, self._length - here, dtype=np.float64) / POSITIONS_PER_QUARTER
         start = self._first + here + 1
@@ -342,11 +344,20 @@ class Register(Hand):
             logits[self._touches] += push
 
 
-class Closing(Hand):
-    """The last bar of a piece: one onset, or two, the last of them held to the end."""
+MOST_CLOSING = 4  # notes of a part in a last chord
 
-    def __init__(self, kind: str, bar_length: int, vocabulary: Vocabulary, strength: float = 4.0) -> None:
+
+class Closing(Hand):
+    """The last bar of a piece: one onset, or two, the last of them held to the end, of as many notes as the part plays
+    at once elsewhere (``together``)."""
+
+    def __init__(
+        self, kind: str, bar_length: int, vocabulary: Vocabulary, together: float = 1.0, strength: float = 4.0
+    ) -> None:
         v = self._v = vocabulary
+        self._together = float(np.clip(round(together), 1, MOST_CLOSING))
+        names = ("drum", "drum_velocity") if kind == "drums" else ("pitch", "touch")
+        self._notes = [slice(v.first[name], v.first[name] + v.sizes[name]) for name in names]
         self._length, self._strength = bar_length, strength
         self._first = v.first["position"]
         self._positions = slice(self._first, self._first + bar_length)
@@ -366,7 +377,10 @@ class Closing(Hand):
         self._hold(logits, cell)
         logits[self._positions] += NEVER if len(self._begun) > 1 else self._late - self._strength
         if cell.may_end:
-            logits[ender] += self._strength
+            full = cell.notes >= self._together
+            logits[ender] += self._strength if full else -self._strength
+            for block in self._notes:
+                logits[block] += 0.0 if full else self._strength
 
     def _hold(self, logits: np.ndarray, cell: PartCell) -> None:
         """Only lengths that reach the end of the bar, or nearly."""

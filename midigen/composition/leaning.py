@@ -16,6 +16,7 @@ from midigen.grid import POSITIONS_PER_QUARTER
 from midigen.tokenizers.spelling import read_chords
 from midigen.tokenizers.window import FIRST_PART, HARMONY
 
+ALONE = 1.1  # notes at once: a part that is to play no more plays one at a time
 CROWDED = 0.75  # notes for each sixteenth of a bar
 MOST_ALIKE = 7  # bars of a pitched part that are the same one after the other; the next one is another
 
@@ -35,7 +36,7 @@ class Repeats:
     strength: float
 
 
-SAME = Repeats(harmony=0.97, part=0.93, strength=3.5)
+SAME = Repeats(harmony=0.97, part=0.945, strength=3.5)
 VARIED = Repeats(harmony=0.75, part=0.6, strength=3.0)
 
 
@@ -50,11 +51,11 @@ class Leaning:
     chart: float = 3.0
     missing: float = 2.0
     harmony: float = 0.4
-    key: float = 3.0
-    scale: float = 0.7
-    opens: float = 0.4
-    warmth: float = 1.15
-    groove: float = 0.8
+    key: float = 2.75
+    scale: float = 0.5
+    opens: float = 0.2
+    warmth: float = 1.2
+    groove: float = 0.7
     same: Repeats = SAME
     varied: Repeats = VARIED
 
@@ -99,19 +100,25 @@ class Conductor:
         closes = table.ends and bar == table.bars - 1
         hands: list[Hand] = []
         if closes:
-            hands.append(Closing(lane.kind, length, v))
+            done = self.counts.of(number)
+            hands.append(Closing(lane.kind, length, v, done.notes / max(done.onsets, 1)))
         else:
             hands += self._following(number, bar, shift, followed, luck)
+            together = lane.together if not self._is_crowded(lane, length) else None
             if lane.density:
                 share = self.counts.share(number, bar, lane)
-                hands.append(Amount(share.goal, share.least, share.most, length, lane.kind, v))
-            if lane.together:
-                alone = lane.together[1] <= 1.1 and not self._is_crowded(lane, length)
-                goal = 1.0 if alone else sum(lane.together) / 2
+                stacks = together is not None
+                hands.append(Amount(share.goal, share.least, share.most, length, lane.kind, v, stacks=stacks))
+            if together:
+                alone = together[1] <= ALONE
+                goal = 1.0 if alone else sum(together) / 2
                 done = self.counts.of(number)
                 hands.append(Together(goal, done.notes, done.onsets, lane.kind, v, alone))
         if lane.kind == "drums":
             return hands
+        if closes and not lane.register and self.counts.of(number).notes:  # where the part has been all along
+            mean = self.counts.of(number).mean_pitch
+            hands.append(Register(mean - 6, mean + 6, mean, 1, shift, v, stacks=True))
         if lane.register:
             done = self.counts.of(number)
             hands.append(Register(*lane.register, done.mean_pitch, done.notes, shift, v, stacks=bool(lane.together)))
@@ -127,8 +134,8 @@ class Conductor:
 
     def _is_crowded(self, lane: Lane, length: int) -> bool:
         """Whether a bar has hardly room for as many notes, one at a time, as were asked for: then those go before."""
-        sixteenths = length / (POSITIONS_PER_QUARTER / 4)
-        return lane.density is not None and lane.density[0] > CROWDED * sixteenths
+        room = length / (POSITIONS_PER_QUARTER / 4) * (lane.together or (1.0, 1.0))[1]
+        return lane.density is not None and lane.density[0] > CROWDED * room
 
     def chords(self, bar: int, shift: int) -> list[Chord]:
         """The chords of a bar, moved by ``shift``."""

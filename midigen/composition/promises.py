@@ -7,7 +7,7 @@ import numpy as np
 from midigen.analysis import estimate_key
 from midigen.composition.settling import Request
 from midigen.errors import MidigenError
-from midigen.score import Part, Score, parse_key, parse_metre
+from midigen.score import KEY_NAMES, Part, Score, parse_key, parse_metre
 
 
 class BrokenPromise(MidigenError):
@@ -56,6 +56,11 @@ def shortfalls(score: Score, request: Request) -> list[str]:
     missed = []
     if request.chart is None and not _is_in_key(score):
         missed.append("the notes are heard in another key than the signature's")
+    if request.chart is not None and request.prompt.key:
+        tonic, mode = request.chart.key()
+        if _signature(tonic, mode) != _signature(*parse_key(request.prompt.key)):
+            chart = f"{KEY_NAMES[mode][tonic]} {mode}"
+            missed.append(f"the chords are in {chart}; the signature is that of {request.prompt.key}, as asked for")
     for part, wish in zip(score.parts, request.wishes, strict=True):
         if wish.density_bounds is not None:
             density = len(part.notes) / request.bars
