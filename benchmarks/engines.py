@@ -6,16 +6,23 @@ It prints a Markdown table for each. A size by name gets random weights, which r
 runs on one thread. At each of several lengths of the past every engine makes a few tokens in turn, so that whatever
 else the machine does falls on all of them alike; the figures are medians over all those tokens, sampling included.
 "Reading" is how fast a given past is taken in.
+
+The floor: a step has to read every weight once and the keys and values of its past, so it cannot take less than their
+bytes over the bandwidth of one thread, measured here with BLAS's dot product on as many bytes. "Of the floor" is how
+near an engine comes to that, in the middle of the pasts.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy: the bandwidth is that of one thread
 
 import numpy as np
 
@@ -28,6 +35,28 @@ from midigen.model import SIZES, build_model, load_state, parameter_count, state
 
 OURS = {"torch engine": ("torch", "exact"), "onnx exact": ("onnx", "exact"), "onnx fast": ("onnx", "fast")}
 GENERATE = "transformers generate"
+
+
+def floor_seconds(checkpoint: Checkpoint, mode: str, past: int) -> float:
+    """The least a step can take after ``past`` tokens: what it has to read, over the bandwidth for so much."""
+    from midigen.engines.onnx_graph import BLOCK
+
+    size, vocabulary_size = checkpoint.size, checkpoint.vocabulary_size
+    numbers = parameter_count(size, vocabulary_size)
+    weights = numbers * (1 + 4 / BLOCK) if mode == "fast" else 4 * numbers  # a scale for each block
+    cache = 2 * size.layers * size.kv_heads * size.head_dim * 4 * past
+    return (weights + cache) / bandwidth(int(weights + cache))
+
+
+def bandwidth(size_bytes: int) -> float:
+    """Bytes a second that one thread reads of ``size_bytes`` again and again: the best of thirty."""
+    one, other = (np.ones(max(size_bytes // 8, 1), dtype=np.float32) for _ in range(2))
+    best = np.inf
+    for _ in range(30):
+        start = time.perf_counter()
+        np.dot(one, other)
+        best = min(best, time.perf_counter() - start)
+    return (one.nbytes + other.nbytes) / best
 
 
 def sample(logits: np.ndarray, dice: np.random.Generator) -> int:
@@ -97,15 +126,20 @@ def measure(checkpoint: Checkpoint, pasts: list[int], steps: int) -> str:
         engine.feed(ids)
         reading[label] = len(ids) / (time.perf_counter() - start)
     base = np.median(seconds[GENERATE])
+    middle = len(pasts) // 2
+    modes = {GENERATE: "exact", **{label: mode for label, (_, mode) in OURS.items()}}
+    floors = {label: floor_seconds(checkpoint, mode, pasts[middle]) for label, mode in modes.items()}
     lines = [
-        f"| engine | tokens/s | to generate | past of {pasts[0]} | past of {pasts[-1]} | reading, tokens/s |",
-        "|---|---:|---:|---:|---:|---:|",
+        f"| engine | tokens/s | to generate | past of {pasts[0]} | past of {pasts[-1]} | reading, tokens/s "
+        "| the floor, tokens/s | of the floor |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for label, rows in seconds.items():
         rates = [1 / np.median(part) for part in (rows, rows[0], rows[-1])]
         lines.append(
             f"| {label} | {rates[0]:,.0f} | {base * rates[0]:.1f}x | {rates[1]:,.0f} | {rates[2]:,.0f} | "
-            + (f"{reading[label]:,.0f} |" if label in reading else "|")
+            + (f"{reading[label]:,.0f} | " if label in reading else "| ")
+            + f"{1 / floors[label]:,.0f} | {floors[label] / np.median(rows[middle]):.0%} |"
         )
     return "\n".join(lines)
 

@@ -3,11 +3,11 @@
     pip install midigpt
     python -m benchmarks.peers.midi_gpt --runs 5
 
-MIDI-GPT (Pasquier et al. 2025, arXiv:2501.17011) is asked for piano, guitar and bass as midigen is, from nothing, in its
-configuration `yellow_small`: a GPT-2 of 6 layers, 8 heads and width 512 with 647 tokens, windows of 4 bars. Its weights
-are random, as those that exist may not be had here, but that a bar ends after some eight notes, as it does in music; notes
-are counted as they come, and the tokens drawn beside them. It looks neither for silence nor for copies (which would
-make it write again). Both on one thread, in turn, in one process, loading left out.
+MIDI-GPT (Pasquier et al. 2025, arXiv:2501.17011) is asked for piano, guitar and bass as midigen is, from nothing, in
+its configuration `yellow_small`: a GPT-2 of 6 layers, 8 heads and width 512 with 647 tokens, windows of 4 bars. Its
+weights are random, as those that exist are not to be had offline, but that a bar ends after some eight notes, as it
+does in music; notes are counted as they come, and the tokens drawn beside them. It looks neither for silence nor for
+copies (which would make it write again). Both on one thread, in turn, in one process, loading left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from midigen.prompt import Prompt
 
 BARS = 16
 PROGRAMS = (0, 25, 33)  # piano, steel guitar, bass
-END_NATS = 4.0  # that much likelier than any other token is the one that ends a bar
+END_NATS = 3.0  # that much likelier than any other token is the one that ends a bar
 LAYERS, HEADS, WIDTH, CONTEXT = 6, 8, 512, 2048
 DOMAINS = {
     "PieceStart": 2, "Track": 2, "TrackEnd": 1, "Bar": 1, "BarEnd": 1, "TimeSig": 36, "Instrument": 109, "NumBars": 2,
