@@ -1,7 +1,8 @@
 """A look-ahead limiter on true peaks. Knows samples and decibels.
 
 A sound is read twice: once for the true peaks of its hops, from which follows a curve of gains, one value a hop, and
-then whenever the limited sound is wanted. In memory is the curve alone: 40 MB for an hour.
+then whenever the limited sound is wanted. In memory is the curve alone: 40 MB for an hour. :class:`LiveLimiter` does
+the same to a sound that is only just coming.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ ATTACK_SECONDS = 0.005  # how far the limiter looks ahead, and how slowly it let
 RELEASE_DB_PER_SECOND = 60.0  # 6 dB come back in a tenth of a second
 MARGIN_DB = 0.05  # a gain that moves lifts peaks between samples by a trace; other meters interpolate otherwise
 _CHUNK = 8_192  # hops of the curve that are worked out at a time
+_LIVE_HOPS = 16  # that are worked on together while a sound comes: one by one they would take five times as long
 _PIECE = 4_096  # frames multiplied at a time: where the gain is 1 throughout, there is no curve to spread out
 
 
@@ -131,3 +133,71 @@ def gain_curve(levels: np.ndarray, rate: int, gain_db: float, ceiling_dbtp: floa
         curve_db = np.minimum(smooth[reach : reach + _CHUNK], 0.0)[: len(levels) - start]
         factors[start : start + _CHUNK] = 10 ** (curve_db / 20)
     return factors
+
+
+class LiveLimiter:
+    """Limits a sound in stereo as it comes; the gains are those of :func:`gain_curve`, worked out hop by hop.
+
+    What goes in comes out ``latency_frames`` later: the look-ahead, and the time until true peaks are known.
+    """
+
+    tail_frames = 0
+
+    def __init__(self, rate: int, ceiling_dbtp: float) -> None:
+        self._hop = hop = hop_frames(rate)
+        hop_rate = rate / hop
+        self._half = max(round(ATTACK_SECONDS * hop_rate / 2), 1)
+        self._reach = 4 * self._half + 1
+        self._bound_db = ceiling_dbtp - MARGIN_DB
+        self._slope_db = RELEASE_DB_PER_SECOND / hop_rate
+        self._peaks = TruePeaks(2, hop, floor=10 ** (self._bound_db / 20), chunk_frames=_LIVE_HOPS * hop)
+        self._held_db = np.zeros(2 * self._reach)  # the hops that have a say in the next one: before, and after it
+        self._before_db = 0.0
+        self._factor = np.float32(1)  # in the middle of the hop before the next one that comes out
+        self._steps = ((np.arange(hop) + 0.5) / hop).astype(np.float32)
+        # The gain runs from the middle of one hop to that of the next, so the one after must be known; its levels are
+        # when the hops that are worked on together have come, and a cell more.
+        self.latency_frames = (self._reach + 1 + _LIVE_HOPS) * hop + CELL_FRAMES
+        self._sound = np.zeros((2, self.latency_frames), dtype=np.float32)
+        # up to the middle of the hop from which the first ramp runs, reach + 1 hops before the first level
+        self._gains = np.ones(self.latency_frames - (self._reach + 1) * hop + hop // 2, dtype=np.float32)
+        self.limited_db = 0.0
+
+    def set_ceiling(self, ceiling_dbtp: float) -> None:
+        """Keep another ceiling from here on."""
+        self._bound_db = ceiling_dbtp - MARGIN_DB
+        self._peaks.floor = 10 ** (self._bound_db / 20)
+
+    def process(self, block: np.ndarray) -> np.ndarray:
+        """Float32 ``(2, n)`` to float32 ``(2, n)``."""
+        frames = block.shape[1]
+        self._sound = np.concatenate([self._sound, block], axis=1)
+        levels = self._peaks.feed(block)
+        if len(levels):
+            self._gains = np.concatenate([self._gains, self._ramps(levels)])
+        out = self._sound[:, :frames]
+        gains = self._gains[:frames]
+        self._sound, self._gains = self._sound[:, frames:], self._gains[frames:]
+        least = float(gains.min(initial=1.0))
+        if least == 1:
+            return out
+        self.limited_db = max(self.limited_db, -20 * math.log10(least))
+        return out * gains
+
+    def _ramps(self, levels: np.ndarray) -> np.ndarray:
+        """The gains of as many hops of sound as there are new ``levels``."""
+        needed_db = np.zeros(len(levels))
+        loud = np.flatnonzero(levels > 10 ** (self._bound_db / 20))
+        needed_db[loud] = np.minimum(self._bound_db - 20 * np.log10(levels[loud].astype(np.float64)), 0.0)
+        if not len(loud) and not self._before_db and not self._held_db.any() and self._factor == 1:
+            return np.ones(len(levels) * self._hop, dtype=np.float32)
+        slopes = self._slope_db * np.arange(len(levels) + 1)
+        lines = np.minimum.accumulate(np.concatenate([[self._before_db], needed_db]) - slopes) + slopes
+        held_db = np.concatenate([self._held_db, np.minimum(lines, 0.0)[1:]])
+        self._before_db, self._held_db = float(held_db[-1]), held_db[len(levels) :]
+        windows = np.lib.stride_tricks.sliding_window_view
+        least = windows(held_db, 2 * (2 * self._half + 1) + 1).min(axis=1)
+        smooth = windows(windows(least, 2 * self._half + 1).mean(axis=1), 2 * self._half + 1).mean(axis=1)
+        ends = np.concatenate([[self._factor], 10 ** (np.minimum(smooth, 0.0) / 20)]).astype(np.float32)
+        self._factor = ends[-1]
+        return (ends[:-1, None] + np.diff(ends)[:, None] * self._steps).reshape(-1)

@@ -51,7 +51,8 @@ class TruePeaks:
     what lies between them and up to the first frame of the next, full scale at 1. The levels do not depend on the size
     of the blocks. Where only high levels matter much time is saved: with ``floor`` hops that can pass it are
     interpolated, with ``within_db`` hops that can come so near to the highest peak so far, with both hops of either
-    kind; the others have the level of their samples.
+    kind; the others have the level of their samples. ``chunk_frames``, a multiple of the hop, are worked on at a time:
+    levels come as much later, at most, than the sound.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class TruePeaks:
         hop_frames: int = CELL_FRAMES,
         floor: float | None = None,
         within_db: float | None = None,
+        chunk_frames: int = _CHUNK,
     ) -> None:
-        assert hop_frames % CELL_FRAMES == 0 and _CHUNK % hop_frames == 0
+        assert hop_frames % CELL_FRAMES == 0 and chunk_frames % hop_frames == 0
+        self._chunk = chunk_frames
         self._hop_frames = hop_frames
-        self._floor = (math.inf if within_db is not None else 0.0) if floor is None else floor
+        self.floor = (math.inf if within_db is not None else 0.0) if floor is None else floor
         self._share = math.inf if within_db is None else 10 ** (-within_db / 20)
         # a cell before the next chunk, which starts with silence, and what came since
         self._pending = np.zeros((channels, CELL_FRAMES), dtype=np.float32)
@@ -73,11 +76,11 @@ class TruePeaks:
         """Take a block, float32 ``(channels, frames)``; returns the levels of the hops that are done, float32."""
         pending = np.concatenate([self._pending, block], axis=1, dtype=np.float32)
         done, start = [], 0
-        while pending.shape[1] - start >= CELL_FRAMES + _CHUNK + CELL_FRAMES:
-            levels = self._levels(pending[:, start : start + CELL_FRAMES + _CHUNK + CELL_FRAMES])
+        while pending.shape[1] - start >= CELL_FRAMES + self._chunk + CELL_FRAMES:
+            levels = self._levels(pending[:, start : start + CELL_FRAMES + self._chunk + CELL_FRAMES])
             self._highest = max(self._highest, float(levels.max()))
             done.append(levels)
-            start += _CHUNK
+            start += self._chunk
         self._pending = pending[:, start:]
         return np.concatenate(done) if done else np.zeros(0, dtype=np.float32)
 
@@ -97,7 +100,7 @@ class TruePeaks:
         highest = _by_cell(magnitudes)
         levels = highest[:, 1:-1].copy()
         highest_so_far = max(self._highest, float(levels.max()))
-        floor = min(self._floor, highest_so_far * self._share) if highest_so_far else 0.0
+        floor = min(self.floor, highest_so_far * self._share) if highest_so_far else 0.0
         steps = np.zeros_like(frames)
         np.abs(np.subtract(frames[:, 1:], frames[:, :-1], out=steps[:, :-1]), out=steps[:, :-1])
         bound = np.maximum(levels, magnitudes[:, 2 * CELL_FRAMES :: CELL_FRAMES])  # the last point is before the next

@@ -77,6 +77,7 @@ SOUND = [
     "profiles",
     "desk",
     "mixing",
+    "livedesk",
     "mixdown",
     "sound",
 ]

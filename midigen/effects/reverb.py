@@ -61,6 +61,13 @@ class Reverb:
         """A processor for ``rate`` frames a second. The first of a kind takes some tenths of a second to make."""
         return Convolver(*_in_partitions(self, rate))
 
+    def live_processor(self, rate: int, partition_frames: int) -> Convolver:
+        """A processor whose partitions are short: more work, and little latency, what the pre-delay has room for taken
+        from that."""
+        early = min(round(self.pre_delay_ms / 1_000 * rate), partition_frames)
+        spectra, frames = _in_short_partitions(self, rate, partition_frames, early)
+        return Convolver(spectra, partition_frames, frames, early)
+
 
 REVERBS = MappingProxyType(
     {
@@ -83,21 +90,44 @@ def reverb_named(name: str, **changes: Any) -> Reverb:
 def _in_partitions(reverb: Reverb, rate: int) -> tuple[tuple[np.ndarray | None, ...], int, int]:
     """The spectra of the partitions, complex64 ``(2 in, 2 out, bins)``, ``None`` for silence; their length and that
     of the whole response, in frames."""
-    from scipy.fft import rfft
-
     response = reverb.response(rate)
     seconds = min(max(response.shape[-1] / rate / 3, _SHORTEST_SECONDS), _LONGEST_SECONDS)
     frames = 2 ** round(math.log2(seconds * rate))
+    return _spectra(response, frames), frames, response.shape[-1]
+
+
+@lru_cache(maxsize=4)
+def _in_short_partitions(
+    reverb: Reverb, rate: int, partition_frames: int, early_frames: int
+) -> tuple[tuple[np.ndarray | None, ...], int]:
+    """The spectra of partitions of a given length, of the response without its first ``early_frames``, which are
+    silent; and the length of what is left."""
+    response = reverb.response(rate)[..., early_frames:]
+    return _spectra(response, partition_frames), response.shape[-1]
+
+
+def _spectra(response: np.ndarray, frames: int) -> tuple[np.ndarray | None, ...]:
+    from scipy.fft import rfft
+
     pieces = (response[..., start : start + frames] for start in range(0, response.shape[-1], frames))
-    spectra = tuple(rfft(piece, 2 * frames) if piece.any() else None for piece in pieces)
-    return spectra, frames, response.shape[-1]
+    return tuple(rfft(piece, 2 * frames) if piece.any() else None for piece in pieces)
 
 
 class Convolver:
-    """Convolves a sound in stereo with four responses, given in partitions; see :class:`Reverb`."""
+    """Convolves a sound in stereo with four responses, given in partitions; see :class:`Reverb`.
 
-    def __init__(self, spectra: tuple[np.ndarray | None, ...], partition_frames: int, response_frames: int) -> None:
-        self.latency_frames = partition_frames
+    The latency is a partition, less the ``early_frames`` that were cut from the silence before the responses.
+    """
+
+    def __init__(
+        self,
+        spectra: tuple[np.ndarray | None, ...],
+        partition_frames: int,
+        response_frames: int,
+        early_frames: int = 0,
+    ) -> None:
+        self.latency_frames = partition_frames - early_frames
+        self._size = partition_frames
         self.tail_frames = response_frames - 1
         self._response = spectra
         self._heard = np.zeros((2, 2 * partition_frames), dtype=np.float32)  # the partition before, and the present
@@ -111,7 +141,7 @@ class Convolver:
     def process(self, block: np.ndarray) -> np.ndarray:
         """Float32 ``(2, n)`` to float32 ``(2, n)``, ``latency_frames`` later."""
         reverberated = np.empty_like(block)
-        start, frames, size = 0, block.shape[1], self.latency_frames
+        start, frames, size = 0, block.shape[1], self._size
         while start < frames:
             stop = min(start + size - self._place, frames)
             end = self._place + stop - start
@@ -126,7 +156,7 @@ class Convolver:
         """A partition is full: work out what it, and those before it, make heard during the next one."""
         from scipy.fft import irfft, rfft
 
-        size = self.latency_frames
+        size = self._size
         self._past.insert(0, rfft(self._heard) if self._heard.any() else None)
         del self._past[len(self._response) :]
         self._heard[:, :size] = self._heard[:, size:]

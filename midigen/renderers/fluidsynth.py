@@ -161,6 +161,44 @@ class FluidSynthPlaying:
         return self._player, coming
 
 
+class OpenSynthesizer:
+    """A synthesizer for ``part`` that stays open and plays what it is sent, block after block: for live use.
+
+    The same messages at the same blocks give the samples that :class:`FluidSynth` renders. ``sound`` names what plays.
+    One thread at a time may use it. Raises what :meth:`FluidSynth.play` raises.
+    """
+
+    def __init__(
+        self, part: Part, font: SoundFont, rate: int, *, chosen: bool = False, preset: str | None = None
+    ) -> None:
+        self._open = contextlib.ExitStack()
+        library, synth, font_id = self._open.enter_context(_synthesizer(font, rate))
+        with contextlib.ExitStack() as failed:
+            failed.callback(self._open.close)
+            sound = choose_preset(_presets(library, synth, font_id), part, font.name, chosen=chosen, asked=preset)
+            channel = DRUM_CHANNEL if part.is_drum else MELODIC_CHANNEL
+            if library.fluid_synth_program_select(synth, channel, font_id, sound.bank, sound.program) != 0:
+                raise BadFile(f"{font.path}: preset {sound.name!r} cannot be loaded; the SoundFont is damaged")
+            failed.pop_all()
+        self.sound = sound.name
+        self._player = _Player(library, synth, channel, lambda piece: None)
+        self.ahead = int(DELAY_SECONDS * rate / BLOCK)  # blocks by which all sounds late
+
+    def send(self, message: Message) -> None:
+        """Do what ``message`` says, from the next block on."""
+        self._player.send(message)
+
+    def play(self, blocks: int) -> np.ndarray:
+        """The next ``blocks`` of 64 frames: float32 ``(2, 64 * blocks)``."""
+        sound = np.zeros((2, blocks * BLOCK), dtype=np.float32)  # the library adds to what is there
+        self._player.play_into(sound, 0, blocks)
+        return sound
+
+    def close(self) -> None:
+        """Give the synthesizer back; it cannot play any more."""
+        self._open.close()
+
+
 def presets(font: SoundFont) -> list[Preset]:
     """The sounds in ``font``, in order of bank and program, as FluidSynth sees them (SF2 and SF3)."""
     with _synthesizer(font, 44_100) as (library, synth, font_id):
