@@ -19,10 +19,11 @@ from midigen.score import Bend, Control, Metre, Note, Part, Score, Tempo
 from midigen.soundfonts import SoundFont
 
 RATE = 44_100
+ticks = st.integers(0, 4 * 480).map(lambda step: 20 * step)
 notes = st.lists(
-    st.builds(Note, st.integers(0, 4 * 480).map(lambda t: 20 * t), st.integers(60, 62), st.integers(0, 2000), st.integers(1, 127)),
+    st.builds(Note, ticks, st.integers(60, 62), st.integers(0, 2000), st.integers(1, 127)),
     max_size=40,
-)  # fmt: skip
+)
 
 
 def bars_of(score: Score, part: Part, bar_ticks: int) -> list[tuple[Part, int]]:
