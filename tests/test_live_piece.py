@@ -27,10 +27,17 @@ def player(tiny_model: Path) -> Player:
     return open_player(tiny_model)
 
 
-def played(player: Player, prompt: Prompt, on_bar: Callable[[Bar], Change | None] = lambda bar: None) -> LivePiece:
+def played(player: Player, prompt: Prompt, on_bar: Callable[[Bar], Change | None] = lambda bar: None) -> Score:
+    """The piece as somebody hears it who takes the last version of every bar."""
     piece = LivePiece(Request.read(prompt), player)
-    piece.write(on_bar)
-    return piece
+    heard: dict[int, Bar] = {}
+
+    def hear(bar: Bar) -> Change | None:
+        heard[bar.number] = bar
+        return on_bar(bar)
+
+    piece.write(hear)
+    return piece.whole([heard[number] for number in range(piece.bars)])
 
 
 def beginning_in(score: Score, part: int, bar: Bar) -> list[Note]:
@@ -59,9 +66,10 @@ def taken(changes: dict[int, Change], bar: Bar) -> Change | None:
 def test_the_bars_are_those_of_the_piece_that_is_written_whole(player: Player, prompt: Prompt) -> None:
     whole, _ = write_piece(Request.read(prompt), player, mends=False)
     bars: list[Bar] = []
-    piece = played(player, prompt, bars.append)
+    piece = LivePiece(Request.read(prompt), player)
+    piece.write(bars.append)
     assert [bar.number for bar in bars] == list(range(whole.bars or 0))
-    assert piece.whole() == whole
+    assert piece.whole(bars) == whole
     assert replace(piece.score, parts=()) == replace(whole, parts=(), chords=piece.score.chords)
     for bar in bars:
         for number, part in enumerate(bar.parts):
@@ -87,9 +95,8 @@ def test_chords_change_from_their_bar_on_and_nothing_before_it(player: Player) -
         seen.append(bar.number)
         return Change(5, chart) if bar.number == 9 and seen.count(9) == 1 else None
 
-    piece = played(player, prompt, change)
+    score = played(player, prompt, change)
     assert seen == [*range(10), *range(5, 16)]
-    score = piece.whole()
     assert [c.text for c in score.chords if c.tick >= 5 * 1920][:3] == ["Eb", "Bb7", "Eb"]
     for part, old in zip(score.parts, before.parts, strict=True):
         assert begun(part, 5 * 1920) == begun(old, 5 * 1920)
@@ -102,45 +109,54 @@ def test_a_change_gives_the_same_piece_however_far_the_writing_was_ahead(player:
     scores = []
     for ahead in (4, 7, 11):
         changes = {ahead: Change(5, chart)}
-        scores.append(played(player, prompt, partial(taken, changes)).whole())
+        scores.append(played(player, prompt, partial(taken, changes)))
     assert scores[0] == scores[1] == scores[2]
 
 
 def test_chords_may_be_given_up_again(player: Player) -> None:
     prompt = Prompt(bars=8, metre="4/4", parts=PARTS, seed=9, chords="C | G")
     changes = {3: Change(4, None)}
-    piece = played(player, prompt, partial(taken, changes))
-    texts = [c.text for c in piece.whole().chords if c.tick < 4 * 1920]
+    score = played(player, prompt, partial(taken, changes))
+    texts = [c.text for c in score.chords if c.tick < 4 * 1920]
     assert texts == ["C", "G", "C", "G"]
 
 
 def test_what_was_heard_stays_in_the_piece(player: Player) -> None:
-    """A bar that was played before its new version was ready is the one that the piece keeps."""
-    bars: dict[int, Bar] = {}
-    changes = {6: Change(4, read_chart("F#"))}
+    """Bars that were played before their new version was ready are those that the piece goes on from, and keeps."""
+    prompt = Prompt(bars=8, parts=PARTS, metre="4/4", seed=10)
+    first: dict[int, Bar] = {}
+    heard: list[Bar] = []
+    chart = read_chart("F#")
 
     def on_bar(bar: Bar) -> Change | None:
-        if bar.number in changes:
-            bars.update({bar.number: bar})
-            return changes.pop(bar.number)
-        if bar.number == 4 and 4 in bars:
-            return Change(5, read_chart("F#"), heard=bars.pop(4))
-        if bar.number == 4:
-            bars[4] = bar
+        if bar.number not in first:
+            first[bar.number] = bar
+            return Change(3, chart) if bar.number == 6 else None
+        if bar.number == 3:  # too late: 3 and 4 were played
+            heard.extend(first[number] for number in range(5))
+            return Change(5, chart, heard=tuple(heard[2:]))
+        heard.append(bar)
         return None
 
-    piece = played(player, Prompt(bars=8, parts=PARTS, metre="4/4", seed=10), on_bar)
-    whole, _ = write_piece(Request.read(Prompt(bars=8, parts=PARTS, metre="4/4", seed=10)), player)
-    for part, old in zip(piece.whole().parts, whole.parts, strict=True):
+    piece = LivePiece(Request.read(prompt), player)
+    piece.write(on_bar)
+    score = piece.whole(heard)
+    whole, _ = write_piece(Request.read(prompt), player, mends=False)
+    for part, old in zip(score.parts, whole.parts, strict=True):
         assert begun(part, 5 * 1920) == begun(old, 5 * 1920)
+    assert [c for c in score.chords if c.tick < 5 * 1920] == [c for c in whole.chords if c.tick < 5 * 1920]
+    assert {c.text for c in score.chords if c.tick >= 5 * 1920} == {"F#"}
 
 
 def test_the_first_bars_alone(player: Player) -> None:
     prompt = Prompt(bars=12, parts=PARTS, metre="4/4", seed=11, form="verse:4 chorus:8")
-    whole = played(player, prompt).whole(4)
-    assert whole.bars == 4
-    assert [m.text for m in whole.markers] == ["verse"]
-    assert max(part.end_ticks for part in whole.parts) <= 4 * np.diff(whole.bar_starts(2))[0]
+    bars: list[Bar] = []
+    piece = LivePiece(Request.read(prompt), player)
+    piece.write(bars.append)
+    beginning = piece.whole(bars[:4])
+    assert beginning.bars == 4
+    assert [m.text for m in beginning.markers] == ["verse"]
+    assert max(part.end_ticks for part in beginning.parts) <= 4 * np.diff(beginning.bar_starts(2))[0]
 
 
 def test_humanise_is_refused(player: Player) -> None:

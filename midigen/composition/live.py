@@ -9,7 +9,7 @@ piece's and its bar, so that the same changes at the same bars give the same pie
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +55,13 @@ class Change:
     """Other chords from the bar ``first`` (from 0) on: those of ``chart``, again and again, or the model's own
     (``None``).
 
-    ``heard`` is the bar before it where that one is not the last version that was written, but an earlier one.
+    ``heard`` are bars before it as they stand: where one was played in an earlier version than was written last, the
+    music goes on from that.
     """
 
     first: int
     chart: Chart | None
-    heard: Bar | None = None
+    heard: tuple[Bar, ...] = ()
 
 
 class _Taken(Exception):
@@ -112,16 +113,15 @@ class LivePiece:
         """Take ``change`` on before anything is written."""
         self._take(change)
 
-    def whole(self, bars: int | None = None) -> Score:
-        """The piece as far as it is written, or its first ``bars``."""
-        done = self._table.next_open()
-        done = self._table.bars if done is None else done
-        bars = done if bars is None else min(bars, done)
-        score = score_of(self._request, _beginning(self._table, bars), self._key)
+    def whole(self, heard: Sequence[Bar]) -> Score:
+        """The piece that the bars ``heard`` are, the first of them and as many as there are."""
+        bars = len(heard)
+        cells = [[bar.cells[row] for bar in heard] for row in range(self._table.rows)]
+        score = score_of(self._request, replace(_beginning(self._table, bars), cells=cells), self._key)
         markers = tuple(text for text in score.markers if text.tick < score.end_ticks)
         chords = score.chords
         if len(self._charts) > 1:
-            said = [text for bar in range(bars) for text in self._symbols(bar)]
+            said = [text for bar in heard for text in bar.chords]
             chords = tuple(text for number, text in enumerate(said) if not number or said[number - 1].text != text.text)
         return played(replace(score, markers=markers, chords=chords), self._request.prompt)
 
@@ -133,8 +133,10 @@ class LivePiece:
 
     def _take(self, change: Change) -> None:
         table, first = self._table, change.first
-        if change.heard is not None:
-            self._writer.put_back(change.heard.number, change.heard.cells)
+        for bar in change.heard:
+            now = [row[bar.number] for row in table.cells]
+            if any(cell is not one for cell, one in zip(now, bar.cells, strict=True)):
+                self._writer.put_back(bar.number, bar.cells)
         rest = table.bars - first
         harmony: list[np.ndarray | None] = [None] * rest
         if change.chart is not None and rest:

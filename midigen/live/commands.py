@@ -28,7 +28,9 @@ VERBS = {
     "stop": "stop: end with this bar, and ring out",
     "help": "help",
 }
-HELP = "\n".join(["  " + words for words in VERBS.values()] + ["  with a bar before it, such as  9: mute piano, from there"])
+HELP = "\n".join(
+    ["  " + words for words in VERBS.values()] + ["  with a bar before it, such as  9: mute piano, from there"]
+)
 _LINE = re.compile(r"(?:(\d+)\s*:)?\s*(\S*)\s*(.*)", re.DOTALL)
 Parts = Sequence[tuple[str, str]]
 
@@ -61,7 +63,7 @@ class Command:
 
 
 def read_command(line: str) -> Command | None:
-    """The command of a ``line``; ``None`` for an empty one and for a remark behind ``#``. Raises :class:`BadRequest`."""
+    """The command of a ``line``; ``None`` for an empty one and for a remark (``#``). Raises :class:`BadRequest`."""
     line = line.strip()
     if not line or line.startswith("#"):
         return None
@@ -83,8 +85,8 @@ def read_command(line: str) -> Command | None:
 
 
 def read_commands(source: str | Path | Iterable[str]) -> list[Command]:
-    """The commands of a file, a line each, or of lines. Raises :class:`BadFile` and :class:`BadRequest`, with the line's
-    number."""
+    """The commands of a file, a line each, or of lines. Raises :class:`BadFile` and, with the number of the line,
+    :class:`BadRequest`."""
     label = "commands"
     if isinstance(source, str | Path):
         label = str(source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Condition
@@ -36,11 +35,14 @@ class Handover:
     A change of chords begins at the first bar that can be written again before it is due. The bars that were written
     before stay until they are replaced: one that is due before its new version is done is played as it was, and the
     change begins a bar later. So a change never costs a gap. ``seconds_left`` tells how long it takes until the next
-    bar is due (infinite: it waits for as long as need be), ``now`` is the time in seconds.
+    bar is due (infinite: whoever plays waits for as long as need be), ``now`` is the time in seconds; ``bars`` come in
+    all.
     """
 
-    def __init__(self, seconds_left: Callable[[], float], now: Callable[[], float], ahead: int = MOST_AHEAD) -> None:
-        self._seconds_left, self._now, self._ahead = seconds_left, now, ahead
+    def __init__(
+        self, seconds_left: Callable[[], float], now: Callable[[], float], bars: int, ahead: int = MOST_AHEAD
+    ) -> None:
+        self._seconds_left, self._now, self._bars, self._ahead = seconds_left, now, bars, ahead
         self._changed = Condition()
         self._ready: dict[int, Bar] = {}
         self._played: list[Bar] = []
@@ -78,41 +80,46 @@ class Handover:
                     self.effective = [*(one for one in self.effective if one[0] < first), (first, wish.text)]
                 self._rewriting = None
             self._ready[bar.number] = bar
+            self._ended = bar.number + 1 == self._bars
             self._changed.notify_all()
             while True:
                 if self._closed:
                     raise Closed
-                wish = self._due(bar.number + 1)
-                if wish is not None:
-                    return self._begin(wish, bar.number + 1)
-                if len(self._ready) < self._ahead:
+                change = self._change(bar.number + 1)
+                if change is not None:
+                    return change
+                # After the last bar too: there may be others in its place as long as it is not played.
+                if len(self._ready) < self._ahead and not self._ended:
                     return None
                 self._changed.wait()
 
-    def _due(self, following: int) -> _Wish | None:
-        """The next wish whose time has come, where the bar ``following`` is the next to be written."""
+    def _change(self, following: int) -> Change | None:
+        """What is to be written first, where the bar ``following`` would be the next."""
         for wish in self._wishes:
             if wish.first is None or wish.first <= following:
                 self._wishes.remove(wish)
-                return wish
+                self._changed.notify_all()
+                return self._begin(wish, following)
         return None
 
-    def _begin(self, wish: _Wish, following: int) -> Change:
-        """The change for ``wish``: at its bar, or at the first that can be had in time."""
-        first = len(self._played)
-        left = self._seconds_left()
+    def _begin(self, wish: _Wish, following: int) -> Change | None:
+        """The change for ``wish``: at its bar, or at the first that can be had in time; none where the music ends
+        before."""
+        first, left = len(self._played), self._seconds_left()
         while first < following and left < self._rewriting_seconds:
             first, left = first + 1, left + self.bar_seconds
         first = min(max(first, wish.first or 0), following)
-        self._rewriting = (wish, first, self._now())
+        if first >= self._bars:
+            return None
+        self._rewriting, self._ended = (wish, first, self._now()), False
         return Change(first, wish.chart, self._heard(first))
 
-    def _late(self) -> Change:
+    def _late(self) -> Change | None:
         """What was written was played already, in its earlier version: begin later."""
         assert self._rewriting is not None
         wish, _, _ = self._rewriting
         self._rewriting_seconds *= 2
-        return self._begin(_Wish(None, wish.chart, wish.text), len(self._played) + len(self._ready))
+        return self._begin(wish, len(self._played) + len(self._ready))
 
     def _heard(self, before: int) -> tuple[Bar, ...]:
         return tuple(
@@ -120,28 +127,36 @@ class Handover:
             for number in range(max(0, before - MOST_AHEAD), before)
         )
 
-    def end(self, error: BaseException | None = None) -> None:
-        """No more bars come; with an ``error`` because something went wrong, which :meth:`take` raises."""
+    def fail(self, error: BaseException) -> None:
+        """No more bars come, for something went wrong: :meth:`take` raises ``error``."""
         with self._changed:
-            self._ended, self._error = True, error
+            self._error = error
             self._changed.notify_all()
 
     # The side that plays
 
     def take(self, *, patient: bool) -> Bar | None:
-        """The next bar; ``None`` where it is not written yet. ``patient`` waits for it, and has ``None`` for the end."""
+        """The next bar; ``None`` where it is not written yet. ``patient`` waits for it, and has ``None`` at the end."""
         with self._changed:
             number = len(self._played)
-            while patient and number not in self._ready and not self._ended:
+            while patient and not self._settled(number):
                 self._changed.wait()
             if number not in self._ready:
-                if self._error is not None:
+                if self._error is not None:  # after what there is
                     raise self._error
                 return None
             bar = self._ready.pop(number)
             self._played.append(bar)
             self._changed.notify_all()
             return bar
+
+    def _settled(self, number: int) -> bool:
+        """Whether a bar is there to stay, or none will come."""
+        if self._error is not None or number >= self._bars:
+            return True
+        wished = any(wish.first is None or wish.first <= number for wish in self._wishes)
+        rewritten = self._rewriting is not None and self._rewriting[1] <= number
+        return number in self._ready and not wished and not rewritten
 
     @property
     def ready(self) -> int:
@@ -151,15 +166,15 @@ class Handover:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing is left to be played."""
+        """Whether all bars are played."""
         with self._changed:
-            return self._ended and len(self._played) not in self._ready
+            return len(self._played) >= self._bars
 
     @property
     def is_written(self) -> bool:
         """Whether no more bars come than are ready."""
         with self._changed:
-            return self._ended
+            return self._ended or self._error is not None
 
     @property
     def played(self) -> list[Bar]:
@@ -180,6 +195,3 @@ class Handover:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-
-FOREVER = math.inf
