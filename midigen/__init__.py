@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from midigen.composing import compose, compose_again
     from midigen.edits import accompany, continue_song, harmonise, infill, vary
+    from midigen.live.opening import open_live, play
     from midigen.lyrics import read_lyrics, set_lyrics
     from midigen.midi import read_midi, write_midi
     from midigen.prompt import Prompt
@@ -34,6 +35,8 @@ _HOMES = {
     "vary": "midigen.edits",
     "set_lyrics": "midigen.lyrics",
     "read_lyrics": "midigen.lyrics",
+    "open_live": "midigen.live.opening",
+    "play": "midigen.live.opening",
     "render_midi": "midigen.song",
     "mix_files": "midigen.song",
     "clean_files": "midigen.restoring",
@@ -57,6 +60,8 @@ __all__ = [
     "harmonise",
     "infill",
     "mix_files",
+    "open_live",
+    "play",
     "read_lyrics",
     "read_midi",
     "render_midi",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from midigen.mixing import Mix
     from midigen.renderers import Stem
     from midigen.renderers.ahead import Ahead
+    from midigen.session import Session
     from midigen.soundfonts import SoundFont
 
 OnBar = Callable[[int, int], None]
@@ -159,9 +160,11 @@ def finish(
     on_stage: OnStage | None,
     on_part: OnPart | None,
     begun: Ahead | None = None,
+    session: Session | None = None,
 ) -> Song:
     """From a score to a song: the part of the journey that every verb shares. ``midi`` are the bytes of its file;
-    ``begun`` are the stems as far as they were rendered while the score was written."""
+    ``begun`` are the stems as far as they were rendered while the score was written; ``session`` is the mix where it
+    is not what ``sound`` says."""
     from midigen.mixing import mix
     from midigen.renderers import font_of, render
     from midigen.renderers.fluidsynth import load_library
@@ -176,7 +179,8 @@ def finish(
     )  # fmt: skip
     tell_stage(on_stage, "mix")
     parts = [(part.name, part.kind) for part in score.parts]
-    session = replace(sound.session(parts, round(score.tempos[0].qpm, 3)), title=score.title)
+    session = sound.session(parts, round(score.tempos[0].qpm, 3)) if session is None else session
+    session = replace(session, title=score.title)
     mixed = mix(stems, session, threads=threads)
     drawn = picture.result()
     hashes = {path: sha256_of(path) for path in {font.path for font in fonts.values()}}

@@ -85,6 +85,7 @@ PICTURES = ["pictures"]
 # The hall and the front door stand before everything. Composing a score knows no sound, so it looks to one wing only.
 HALL = [
     "composition", "evaluation", "portraits", "record", "song", "composing", "workers", "album", "edits", "restoring",
+    "live",
 ]  # fmt: skip
 ABOVE = {
     "composition": GROUND + SYMBOLIC,
@@ -97,6 +98,8 @@ ABOVE = {
     "composing": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "edits": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "restoring": [*GROUND, *SOUND, *PICTURES],  # recordings come in here: cleaned, drawn, written
+    # Plays what "composition" writes bar by bar; what was heard becomes a song like any other.
+    "live": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "__init__": [*GROUND, *HALL],
     "cli": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, *HALL],
     "__main__": ["errors", "cli"],
@@ -136,6 +139,8 @@ GUESTS = {
     "scipy": {"loudness", "limiter", "truepeak", "effects", "profiles", "spectra", "cleaning"},
     "matplotlib": {"pictures", "losscurves"},
     "tqdm": {"cli"},
+    "sounddevice": {"live"},
+    "rtmidi": {"live"},
     "ray": {"workers"},
 }
 # Not to be had before somebody asks for what they do.

@@ -19,6 +19,7 @@ from midigen.errors import BadRequest
 # verb: (module, what it does)
 VERBS: dict[str, tuple[str, str]] = {
     "compose": ("midigen.cli.compose", "compose a song: MIDI, stems, mix and picture"),
+    "play": ("midigen.cli.play", "play while composing, or play a song, and change it on the way"),
     "continue": ("midigen.cli.continuing", "write more bars for a song of your own"),
     "accompany": ("midigen.cli.accompany", "write parts beside those of a song of your own"),
     "harmonise": ("midigen.cli.harmonise", "find chords for a melody, and a band that plays them"),

@@ -42,8 +42,8 @@ PROMPT_OPTIONS = (
 LYRICS_OPTIONS = ("lyrics", "lyrics_part", "lyrics_language", "pinyin")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.argument_default = argparse.SUPPRESS
+def add_music_options(parser: argparse.ArgumentParser) -> None:
+    """What is to be composed."""
     music = parser.add_argument_group("music (what is left out is the model's to choose)")
     music.add_argument(
         "--bars", metavar="N", type=whole, help="1 to 512 (default: as many as the chords or the form have, else 32)"
@@ -65,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     music.add_argument("--ending", choices=("close", "open"), help="how the last bar ends (default: close)")
     add_played_options(music)
     add_part_options(parser)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.argument_default = argparse.SUPPRESS
+    add_music_options(parser)
     words = parser.add_argument_group("lyrics")
     words.add_argument("--lyrics", metavar="WORDS.txt", help="words to set to the notes of a part, a line a phrase")
     words.add_argument(

@@ -42,14 +42,14 @@ class Handover:
     def __init__(
         self, seconds_left: Callable[[], float], now: Callable[[], float], bars: int, ahead: int = MOST_AHEAD
     ) -> None:
-        self._seconds_left, self._now, self._bars, self._ahead = seconds_left, now, bars, ahead
+        self._seconds_left, self._now, self.bars, self._ahead = seconds_left, now, bars, ahead
         self._changed = Condition()
         self._ready: dict[int, Bar] = {}
         self._played: list[Bar] = []
         self._wishes: list[_Wish] = []
         self._rewriting: tuple[_Wish, int, float] | None = None  # what is written again, from where, since when
         self._rewriting_seconds = REWRITING_SECONDS
-        self._ended = self._closed = False
+        self._ended = self._closed = self._rests = False
         self._error: BaseException | None = None
         self.effective: list[tuple[int, str]] = []  # chords, as they were said, and the bars (from 0) where they began
         self.bar_seconds = 2.0
@@ -80,7 +80,7 @@ class Handover:
                     self.effective = [*(one for one in self.effective if one[0] < first), (first, wish.text)]
                 self._rewriting = None
             self._ready[bar.number] = bar
-            self._ended = bar.number + 1 == self._bars
+            self._ended = bar.number + 1 == self.bars
             self._changed.notify_all()
             while True:
                 if self._closed:
@@ -91,7 +91,8 @@ class Handover:
                 # After the last bar too: there may be others in its place as long as it is not played.
                 if len(self._ready) < self._ahead and not self._ended:
                     return None
-                self._changed.wait()
+                self._rests = True
+                self._changed.wait_for(lambda: not self._rests)
 
     def _change(self, following: int) -> Change | None:
         """What is to be written first, where the bar ``following`` would be the next."""
@@ -109,7 +110,7 @@ class Handover:
         while first < following and left < self._rewriting_seconds:
             first, left = first + 1, left + self.bar_seconds
         first = min(max(first, wish.first or 0), following)
-        if first >= self._bars:
+        if first >= self.bars:
             return None
         self._rewriting, self._ended = (wish, first, self._now()), False
         return Change(first, wish.chart, self._heard(first))
@@ -117,8 +118,8 @@ class Handover:
     def _late(self) -> Change | None:
         """What was written was played already, in its earlier version: begin later."""
         assert self._rewriting is not None
-        wish, _, _ = self._rewriting
-        self._rewriting_seconds *= 2
+        wish, _, since = self._rewriting
+        self._rewriting_seconds = max(self._rewriting_seconds, 1.25 * (self._now() - since))
         return self._begin(wish, len(self._played) + len(self._ready))
 
     def _heard(self, before: int) -> tuple[Bar, ...]:
@@ -147,16 +148,23 @@ class Handover:
                 return None
             bar = self._ready.pop(number)
             self._played.append(bar)
+            self._rests = False
             self._changed.notify_all()
             return bar
 
     def _settled(self, number: int) -> bool:
         """Whether a bar is there to stay, or none will come."""
-        if self._error is not None or number >= self._bars:
+        if self._error is not None or number >= self.bars:
             return True
         wished = any(wish.first is None or wish.first <= number for wish in self._wishes)
         rewritten = self._rewriting is not None and self._rewriting[1] <= number
         return number in self._ready and not wished and not rewritten
+
+    @property
+    def composer_rests(self) -> bool:
+        """Whether enough is written for now."""
+        with self._changed:
+            return self._rests
 
     @property
     def ready(self) -> int:
@@ -168,7 +176,7 @@ class Handover:
     def has_ended(self) -> bool:
         """Whether all bars are played."""
         with self._changed:
-            return len(self._played) >= self._bars
+            return len(self._played) >= self.bars
 
     @property
     def is_written(self) -> bool:
@@ -188,10 +196,11 @@ class Handover:
         """Ask for other chords: from ``bar`` (from 0) on, or as soon as may be."""
         with self._changed:
             self._wishes.append(_Wish(bar, chart, text))
+            self._rests = False
             self._changed.notify_all()
 
     def close(self) -> None:
         """Nobody wants any more bars: lets go of the thread that composes."""
         with self._changed:
-            self._closed = True
+            self._closed, self._rests = True, False
             self._changed.notify_all()

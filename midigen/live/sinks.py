@@ -26,8 +26,10 @@ SHORTEST_BUFFER, LONGEST_BUFFER = 0.05, 5.0
 class Sink(Protocol):
     """Takes sound in stereo, float32 ``(2, n)``, block by block, until it is closed."""
 
-    realtime: bool
-    gaps: int  # how often somebody heard silence because a block was late
+    @property
+    def gaps(self) -> int:
+        """How often somebody heard silence because a block was late."""
+        ...
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -41,7 +43,6 @@ class Sink(Protocol):
 class FileSink:
     """A sound file; its suffix says the format. It appears when all is written, or not at all."""
 
-    realtime = False
     gaps = 0
 
     def __init__(self, path: str | Path, rate: int) -> None:
@@ -63,7 +64,6 @@ class FileSink:
 class NullSink:
     """Nowhere: for music that is sent as MIDI."""
 
-    realtime = True
     gaps = 0
 
     def __enter__(self) -> Self:
@@ -86,8 +86,6 @@ class DeviceSink:
     :class:`MissingTool` where a library is missing, :class:`OutputError` where there is no device, and
     :class:`BadRequest` for one that is not there or a buffer out of range (0.05 to 5 s).
     """
-
-    realtime = True
 
     def __init__(self, rate: int, device: str | None = None, buffer_seconds: float = BUFFER_SECONDS) -> None:
         if not SHORTEST_BUFFER <= buffer_seconds <= LONGEST_BUFFER:

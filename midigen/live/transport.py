@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -38,9 +39,9 @@ class Transport:
     """Plays the bars of ``handover`` with ``band``.
 
     ``score`` has the tempo map. ``patient``: nobody hears it yet, so bars that are not written are waited for; else the
-    music stands still, and rings on, until there are two. ``commands`` to the mixer happen at their bars, or the next;
-    where ``mix_file`` is a ``mix.toml``, so does what is written there meanwhile. ``on_news`` is told what was carried out or
-    could not be, and ``on_wait`` the bar (from 0) that is waited for.
+    music stands still, and rings on, until there are two. Commands happen at their bars, or the next; so does what is
+    written into ``mix_file``, a ``mix.toml``. ``on_news`` is told what was carried out or could not be, and ``on_wait``
+    the bar (from 0) that is waited for.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Transport:
         if self._tail is not None:
             return self._tail.play(self._band, frames)
         if not self._left:
-            self.waited_frames += frames
+            self.waited_frames += frames if self._waiting else 0
             return self._band.wait(frames)
         frames = min(frames, self._left)
         self._left -= frames
@@ -133,7 +134,7 @@ class Transport:
             return None
         bar = self._handover.take(patient=self._patient)
         if bar is None:
-            if not self._waiting:
+            if not self._waiting and self._bar >= 0:  # the first bar may take its time
                 self._waiting, self.waits = True, self.waits + 1
                 self._on_wait(self._bar + 1)
             return None
@@ -154,7 +155,7 @@ class Transport:
                 self._stopping = True
                 self._on_news(Played(bar, "stop"))
                 continue
-            self._turn(bar, str(command), lambda session, one=command: one.turned(session, self._parts))
+            self._turn(bar, str(replace(command, bar=None)), partial(command.turned, parts=self._parts))
         if self._mix_file is not None and (stamp := _stamp(self._mix_file)) != self._mix_stamp:
             self._mix_stamp = stamp
             if stamp is not None:
