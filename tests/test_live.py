@@ -525,7 +525,9 @@ def test_missing_libraries_say_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
 class FakePort:
     def __init__(self, ports: list[str]) -> None:
-        self.ports, self.sent, self.opened, self.closed = ports, list[list[int]](), -1, False
+        self.ports, self.opened, self.closed = ports, -1, False
+        self.clock = FakeClock()
+        self.sent: list[tuple[float, list[int]]] = []
 
     def get_ports(self) -> list[str]:
         return self.ports
@@ -535,7 +537,7 @@ class FakePort:
 
     def send_message(self, message: list[int]) -> None:
         assert all(0 <= byte <= 127 for byte in message[1:])
-        self.sent.append(message)
+        self.sent.append((self.clock.time - 100, message))
 
     def close_port(self) -> None:
         self.closed = True
@@ -544,24 +546,20 @@ class FakePort:
 class FakeClock:
     """Time that passes when somebody waits."""
 
-    def __init__(self, port: FakePort) -> None:
-        self.time, self.port, self.log = 100.0, port, list[tuple[float, int]]()
+    def __init__(self) -> None:
+        self.time = 100.0
 
     def now(self) -> float:
         return self.time
 
     def sleep_until(self, seconds: float) -> None:
-        self.log.append((self.time, len(self.port.sent)))
         self.time = max(self.time, seconds)
 
 
 def test_a_port_gets_every_note_at_its_time(tiny_model: Path) -> None:
     score = make_band(2, drums=True)
     port = FakePort(["synth"])
-    clock = FakeClock(port)
-    times: list[tuple[float, list[int]]] = []
-    send = port.send_message
-    port.send_message = lambda message: (times.append((clock.time - 100, message)), send(message))[1]  # type: ignore[method-assign]
+    clock = port.clock
     session = preset("dry").seated([(part.name, part.kind) for part in score.parts])
     band = PortBand(score, session, port, clock)  # type: ignore[arg-type]  # a clock that does not sleep
     source = SongSource(score)
@@ -579,7 +577,7 @@ def test_a_port_gets_every_note_at_its_time(tiny_model: Path) -> None:
         pass
     handover.close()
     band.close()
-    ons = [(at, message) for at, message in times if message[0] & 0xF0 == 0x90]
+    ons = [(at, message) for at, message in port.sent if message[0] & 0xF0 == 0x90]
     expected = sorted(
         (float(score.seconds(n.onset_ticks)), n.pitch, n.velocity) for part in score.parts for n in part.notes
     )
@@ -590,19 +588,19 @@ def test_a_port_gets_every_note_at_its_time(tiny_model: Path) -> None:
     ):  # fmt: skip
         assert abs(at - onset) <= 64 / 48_000
         assert message[1:] == [pitch, velocity]
-    offs = [message for _, message in times if message[0] & 0xF0 == 0x80]
+    offs = [message for _, message in port.sent if message[0] & 0xF0 == 0x80]
     assert len(offs) <= len(ons)
     sounding: dict[tuple[int, int], int] = {}
-    for _, message in times:
+    for _, message in port.sent:
         if message[0] & 0xF0 in (0x80, 0x90):
             key = message[0] & 0xF, message[1]
             sounding[key] = int(message[0] & 0xF0 == 0x90)
     assert not any(sounding.values())
     drums = {message[0] & 0xF for _, message in ons if message[1] in (36, 38, 42)}
     assert 9 in drums
-    volumes = [(round(at, 1), message) for at, message in times if message[0] & 0xF0 == 0xB0 and message[1] == 7]
+    volumes = [(round(at, 1), message) for at, message in port.sent if message[0] & 0xF0 == 0xB0 and message[1] == 7]
     assert (2.0, [0xB0, 7, 0]) in volumes and (2.0, [0xB2, 7, 50]) in volumes
-    assert [0xB0, 123, 0] in port.sent and port.closed
+    assert [0xB0, 123, 0] in [message for _, message in port.sent] and port.closed
 
 
 def test_ports_that_are_not_there_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
