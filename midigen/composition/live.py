@@ -116,6 +116,7 @@ class LivePiece:
     def whole(self, heard: Sequence[Bar]) -> Score:
         """The piece that the bars ``heard`` are, the first of them and as many as there are."""
         bars = len(heard)
+        cells: list[list[np.ndarray | None]]
         cells = [[bar.cells[row] for bar in heard] for row in range(self._table.rows)]
         score = score_of(self._request, replace(_beginning(self._table, bars), cells=cells), self._key)
         markers = tuple(text for text in score.markers if text.tick < score.end_ticks)
