@@ -190,8 +190,13 @@ def test_what_was_left_unplayed_is_made_up_for_and_a_close_is_allowed_for() -> N
     table = Table(V, [lane], bars, bars, bars, bars, np.ones((1, 8), dtype=bool))
     counts = Counts(table, list(range(8)))
     assert counts.share(0, 0, lane).goal == pytest.approx(9 * 8 / 7)
-    counts.cells[0, 0] = Count(4, 240, 4)
+    table.cells[FIRST_PART][0] = cell_of(np.array([[12 * n, 6, 60, 20] for n in range(4)]), "piano", V)
+    counts.keep(0, 0)
+    counts.keep(0, 0)  # written again
+    assert counts.of(0) == counts.cell(0, 0) == Count(4, 240, 4)
     assert counts.share(0, 1, lane).goal == pytest.approx(2 * 9 * 8 / 7 - 4)
+    counts.forget(0, 0)
+    assert counts.of(0) == Count() and counts.share(0, 0, lane).goal == pytest.approx(9 * 8 / 7)
 
 
 @pytest.mark.parametrize(("goal", "alone"), [(1.0, True), (1.3, False), (2.6, False), (3.5, False)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,37 +43,49 @@ class Share:
     most: float
 
 
-@dataclass
 class Counts:
-    """The counts of every cell of ``table`` that was written, by part and bar."""
+    """What was written of the ``open_bars`` of ``table``, part by part: totals that are kept as cells come and go."""
 
-    table: Table
-    open_bars: list[int]
-    cells: dict[tuple[int, int], Count] = field(default_factory=dict)
+    def __init__(self, table: Table, open_bars: list[int]) -> None:
+        self._table = table
+        self._longest = max((table.length(bar) for bar in open_bars), default=1)
+        self._all = sum(table.length(bar) for bar in open_bars) / self._longest  # in bars as long as the longest
+        closes = table.ends and table.bars - 1 in open_bars
+        self._closing = table.length(table.bars - 1) / self._longest if closes else 0.0
+        self._cells: dict[tuple[int, int], Count] = {}
+        self._whole: dict[int, Count] = {}
+        self._positions: dict[int, int] = {}  # how much music that is
 
     def keep(self, part: int, bar: int) -> None:
         """Count a cell that has just been written."""
-        self.cells[part, bar] = Count.of(self.table.notes(part, bar))
+        self.forget(part, bar)
+        count = self._cells[part, bar] = Count.of(self._table.notes(part, bar))
+        self._whole[part] = self.of(part) + count
+        self._positions[part] = self._positions.get(part, 0) + self._table.length(bar)
 
     def forget(self, part: int, bar: int) -> None:
-        self.cells.pop((part, bar), None)
+        """Take a cell back, where it has been counted."""
+        count = self._cells.pop((part, bar), None)
+        if count is not None:
+            self._whole[part] = self.of(part) + Count(-count.notes, -count.pitches, -count.onsets)
+            self._positions[part] -= self._table.length(bar)
 
     def of(self, part: int) -> Count:
         """All that a part has played."""
-        return sum((count for (number, _), count in self.cells.items() if number == part), Count())
+        return self._whole.get(part, Count())
+
+    def cell(self, part: int, bar: int) -> Count:
+        """What a part plays in a bar that has been counted."""
+        return self._cells[part, bar]
 
     def share(self, part: int, bar: int, lane: Lane) -> Share:
         """What ``part`` should play in ``bar``, knowing what it has played, for the density that was asked for."""
         assert lane.density is not None
-        table = self.table
-        longest = max(table.length(b) for b in self.open_bars)
-        whole = sum(table.length(b) for b in self.open_bars) / longest
-        closing = table.length(table.bars - 1) / longest if table.ends and self.open_bars[-1] == table.bars - 1 else 0.0
         # A bar that closes holds next to nothing: the others make up for it.
-        more = whole / (whole - closing) if whole > closing else 1.0
+        more = self._all / (self._all - self._closing) if self._all > self._closing else 1.0
         low, high = (bound * more for bound in lane.density)
         middle, margin = (low + high) / 2, INSIDE * (high - low)
-        bars = sum(table.length(b) for n, b in self.cells if n == part) / longest + table.length(bar) / longest
+        bars = (self._positions.get(part, 0) + self._table.length(bar)) / self._longest
         played = self.of(part).notes
         goal = float(np.clip(middle * bars - played, 0.4 * middle, 1.7 * middle))
         slack = max(SLACK * middle, 0.5)

@@ -76,7 +76,7 @@ def _worst(writer: Writer, number: int, bars: list[int], miss: Miss) -> dict[int
         if (number, bar) not in table.sketches and not (table.ends and bar == table.bars - 1):
             alike[table.cell(row, bar).tobytes(), table.cell(HARMONY, bar).tobytes()].append(bar)
     side = float(np.sign(miss.owed))
-    blame = {same[0]: side * miss.of(writer.counts.cells[number, same[0]]) * len(same) for same in alike.values()}
+    blame = {same[0]: side * miss.of(writer.counts.cell(number, same[0])) * len(same) for same in alike.values()}
     groups = sorted(alike.values(), key=lambda same: -blame[same[0]])
     chosen: dict[int, list[int]] = {}
     owed, count = abs(miss.owed), 0
