@@ -1,4 +1,7 @@
-"""The verbs on a musician's own song, as one function each: more bars, more parts, other notes in some bars."""
+"""The verbs on a musician's own song, as one function each: more bars, more parts, other notes in some bars.
+
+The song is a MIDI file, its bytes, or the folder of a song.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from midigen.folders import song_in
 from midigen.midi import read_midi
 from midigen.prompt import DEFAULT_PARTS, Prompt
 from midigen.record import RECORD_FORMAT
@@ -167,7 +171,7 @@ def _edited(
     sound = Sound(**{name: options[name] for name in options.keys() & OF_SOUND})
     model: dict[str, Any] = {name: options.get(name, usual) for name, usual in OF_MODEL.items()}
     takes = options.get("takes", 1)
-    opened = open_song(source)
+    opened = open_song(source if isinstance(source, bytes) else song_in(source))
     load_library()
     player = open_player(**model)
     tell_stage(listener.on_stage, "compose")

@@ -155,3 +155,8 @@ def new_folder(folder: str | Path, *, force: bool = False) -> Iterator[Path]:
     finally:
         draft.clear()
         _unfinished.remove(draft)
+
+
+def song_in(path: str | Path) -> Path:
+    """A MIDI file; for the folder of a song, the one that is in it."""
+    return Path(path, "song.mid") if Path(path).is_dir() else Path(path)

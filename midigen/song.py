@@ -14,7 +14,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from midigen.errors import BadFile
-from midigen.folders import RECORD, new_folder, writing
+from midigen.folders import RECORD, new_folder, song_in, writing
 from midigen.midi import read_midi
 from midigen.mixdown import mix_files as mix_files
 from midigen.prompt import parse_parts
@@ -125,7 +125,9 @@ def render_midi(
     on_stage: OnStage | None = None,
     on_part: OnPart | None = None,
 ) -> Song:
-    """Render and mix any MIDI file. Arguments as :func:`compose`'s; the song keeps the file's own bytes."""
+    """Render and mix any MIDI file, or that of a song's folder. Arguments as :func:`compose`'s; the file's own bytes
+    are kept."""
+    source = song_in(source)
     try:
         data = Path(source).read_bytes()
     except FileNotFoundError:

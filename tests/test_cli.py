@@ -207,6 +207,20 @@ def test_render_and_mix_any_file(midigen: Command, band: Callable[..., Score]) -
 
 
 @needs_fluidsynth
+@needs_fluidsynth
+def test_a_songs_folder_stands_for_its_midi_file_and_gives_its_name(
+    midigen: Command, compose: Command, tiny_model: Path
+) -> None:
+    assert compose("--seed", 3, "-o", "mine").code == 0
+    ended = midigen("render", "mine", "--preset", "dry", *FONT)
+    assert ended.code == 0 and Path("mine-2/song.mid").read_bytes() == Path("mine/song.mid").read_bytes()
+    ended = midigen("infill", "mine", "--parts", "bass", "--bars", "1-1", "--model", tiny_model, *FONT)
+    assert ended.code == 0 and Path("mine-infill/song.mid").is_file() and "mine-infill: 1 bar" in ended.out
+    Path("nothing").mkdir()
+    assert midigen("render", "nothing").complains("nothing/song.mid", "no such file")
+    assert midigen("vary", "nothing", "--bars", "1").complains("nothing/song.mid", "no such file")
+
+
 def test_mix_never_writes_over_a_stem(midigen: Command, band: Callable[..., Score]) -> None:
     write_midi(band(1), "band.mid")
     assert midigen("render", "band.mid", *FONT).code == 0

@@ -10,7 +10,9 @@ from typing import Any
 
 def song_file(text: str) -> str:
     """A MIDI file; for the folder of a song, the one in it."""
-    return str(Path(text) / "song.mid") if Path(text).is_dir() else text
+    from midigen.folders import song_in
+
+    return str(song_in(text))
 
 
 def song_name(midi: str, usual: str = "song") -> str:
