@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from midigen.composing import compose, compose_again
     from midigen.edits import accompany, continue_song, harmonise, infill, vary
+    from midigen.exporting import export
     from midigen.live.opening import open_live, play
     from midigen.lyrics import read_lyrics, set_lyrics
     from midigen.midi import read_midi, write_midi
@@ -37,6 +38,7 @@ _HOMES = {
     "read_lyrics": "midigen.lyrics",
     "open_live": "midigen.live.opening",
     "play": "midigen.live.opening",
+    "export": "midigen.exporting",
     "render_midi": "midigen.song",
     "mix_files": "midigen.song",
     "clean_files": "midigen.restoring",
@@ -57,6 +59,7 @@ __all__ = [
     "compose",
     "compose_again",
     "continue_song",
+    "export",
     "harmonise",
     "infill",
     "mix_files",

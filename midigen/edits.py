@@ -15,7 +15,8 @@ from midigen.folders import song_in
 from midigen.midi import read_midi
 from midigen.prompt import DEFAULT_PARTS, Prompt
 from midigen.record import RECORD_FORMAT
-from midigen.song import OnBar, OnPart, OnStage, Song, beside, finish, named, named_apart, tell_stage, warm_up
+from midigen.score import named_apart
+from midigen.song import OnBar, OnPart, OnStage, Song, beside, finish, named, tell_stage, warm_up
 from midigen.sound import Sound
 
 if TYPE_CHECKING:

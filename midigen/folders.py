@@ -15,6 +15,7 @@ from midigen.errors import OutputError
 
 RECORD = "midigen.json"  # what makes a folder a song's
 OWN_FILES = {RECORD, "song.mid", "song.kar", "song.lrc", "song.png", "stems", "takes", "mix.toml", "mix.png"}
+OWN_FILES |= {f"song.{suffix}" for suffix in ("musicxml", "dawproject", "rpp")}
 OWN_FILES |= {f"mix.{suffix}" for suffix in ("wav", "flac", "ogg", "mp3")}
 _DRAFT = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

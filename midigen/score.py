@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -308,3 +309,23 @@ def parse_metre(text: str) -> tuple[int, int]:
         raise BadRequest(f"metre {text!r}: write it as 4/4, 3/4, 2/4 or 6/8")
     metre = Metre(0, int(above), int(below))
     return metre.numerator, metre.denominator
+
+
+def file_name(name: str) -> str:
+    """A part's name as the name of a file, on any system."""
+    return re.sub(r'[\x00-\x1f/\\:*?"<>|]+', "-", name).strip(" .")[:60] or "part"
+
+
+def named_apart(score: Score) -> Score:
+    """The score with a name of its own for each part, as its stem's file needs one."""
+    parts: list[Part] = []
+    taken: set[str] = set()
+    for part in score.parts:
+        name = first = file_name(part.name)
+        again = 1
+        while name.casefold() in taken:  # some file systems do not tell "Bass" from "bass"
+            again += 1
+            name = f"{first} {again}"
+        taken.add(name.casefold())
+        parts.append(replace(part, name=name))
+    return replace(score, parts=tuple(parts))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from midigen.midi import read_midi
 from midigen.mixdown import mix_files as mix_files
 from midigen.prompt import parse_parts
 from midigen.record import RECORD_FORMAT, describe, sha256_of, versions
-from midigen.score import Part, Score
+from midigen.score import Score, named_apart
 from midigen.sound import Sound
 
 if TYPE_CHECKING:
@@ -57,18 +56,23 @@ class Song:
         parts = ", ".join(f"{part.name} ({len(part.notes)} notes)" for part in self.score.parts)
         return f"<Song: {self.score.title or 'untitled'}; {parts}; {self.score.duration_seconds:.0f} s>"
 
-    def save(self, folder: str | Path, *, force: bool = False) -> Path:
+    def save(self, folder: str | Path, *, force: bool = False, export: Sequence[str] | str = ()) -> Path:
         """Write the song's folder: ``song.mid``, ``stems/``, ``mix.wav`` (or of another format), ``mix.toml``,
         ``mix.png``, ``song.png`` and ``midigen.json``; with lyrics ``song.kar`` and ``song.lrc``.
 
         All of it appears at once, or nothing does. Raises :class:`OutputError` where the folder holds something
-        already; ``force`` replaces a song, and never anything else.
+        already; ``force`` replaces a song, and never anything else. ``export`` names formats of
+        :mod:`midigen.exporters` ("musicxml", "dawproject", "rpp") that are written beside, as ``song.musicxml`` and so
+        on.
         """
+        from midigen.exporting import formats_of
+
+        formats = formats_of(export)
         with new_folder(folder, force=force) as draft:
-            self.write_into(draft)
+            self.write_into(draft, formats)
         return Path(folder)
 
-    def write_into(self, folder: Path) -> None:
+    def write_into(self, folder: Path, export: Sequence[str] = ()) -> None:
         """Write the files into a folder that is there and empty, such as one of :func:`midigen.folders.new_folder`."""
         from midigen.audio import Tags, write_audio
         from midigen.session import StemFile
@@ -97,6 +101,11 @@ class Song:
             }
             write_session(replace(self.mix.session, stems=files), folder / NAME)
             (folder / "mix.png").write_bytes(drawing.result())
+            if export:
+                from midigen.exporting import export_into, with_texts
+
+                trims = {one.name: one.trim_db for one in self.mix.applied}
+                export_into(folder, with_texts(self.score, self.midi), export, trims)
             hashes = {
                 path.relative_to(folder).as_posix(): sha256_of(path)
                 for path in sorted(folder.rglob("*"))
@@ -204,26 +213,6 @@ def finish(
 def named(parts: Sequence[str] | str) -> tuple[str, ...]:
     """Names of parts, however they were given: ``"piano,bass"`` or ``["piano", "bass"]``."""
     return parse_parts(parts) if isinstance(parts, str) else tuple(parts)
-
-
-def file_name(name: str) -> str:
-    """A part's name as the name of a file, on any system."""
-    return re.sub(r'[\x00-\x1f/\\:*?"<>|]+', "-", name).strip(" .")[:60] or "part"
-
-
-def named_apart(score: Score) -> Score:
-    """The score with a name of its own for each part, as its stem's file needs one."""
-    parts: list[Part] = []
-    taken: set[str] = set()
-    for part in score.parts:
-        name = first = file_name(part.name)
-        again = 1
-        while name.casefold() in taken:  # some file systems do not tell "Bass" from "bass"
-            again += 1
-            name = f"{first} {again}"
-        taken.add(name.casefold())
-        parts.append(replace(part, name=name))
-    return replace(score, parts=tuple(parts))
 
 
 def tell_stage(on_stage: OnStage | None, name: str) -> None:

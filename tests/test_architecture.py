@@ -46,6 +46,7 @@ SYMBOLIC = [
     "sections",
     "feel",
     "performance",
+    "notation",
     "tokenizers",
     "cells",
     "originality",
@@ -84,17 +85,20 @@ SOUND = [
 PICTURES = ["pictures"]
 # The hall and the front door stand before everything. Composing a score knows no sound, so it looks to one wing only.
 HALL = [
-    "composition", "evaluation", "portraits", "record", "song", "composing", "workers", "album", "edits", "restoring",
-    "live",
+    "composition", "evaluation", "portraits", "record", "exporters", "exporting", "song", "composing", "workers",
+    "album", "edits", "restoring", "live",
 ]  # fmt: skip
 ABOVE = {
     "composition": GROUND + SYMBOLIC,
     "portraits": [*GROUND, *SOUND, *PICTURES],  # what was measured, made ready to be drawn
     "record": [*GROUND, "renderers", "__init__"],
-    "song": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "portraits", "record"],
     "evaluation": [*GROUND, *SYMBOLIC, *PICTURES, "composition"],  # composes pieces to measure them
     "workers": GROUND,  # who does many tasks at once; knows none of them
     "album": [*GROUND, *SYMBOLIC, "composition", "composing", "workers"],
+    # Other programs get the notes and the mix, so these look to both wings.
+    "exporters": [*GROUND, *SYMBOLIC, *SOUND, "__init__"],
+    "exporting": [*GROUND, *SYMBOLIC, *SOUND, "exporters"],
+    "song": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "portraits", "record", "exporting"],
     "composing": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "edits": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "restoring": [*GROUND, *SOUND, *PICTURES],  # recordings come in here: cleaned, drawn, written
@@ -136,6 +140,7 @@ GUESTS = {
     "soundfile": {"audio", "soundfiles"},
     "soxr": {"signals"},
     "tomlkit": {"session"},
+    "rpp": {"exporters"},
     "scipy": {"loudness", "limiter", "truepeak", "effects", "profiles", "spectra", "cleaning"},
     "matplotlib": {"pictures", "losscurves"},
     "tqdm": {"cli"},

@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "chords": ("midigen.cli.chords", "tell the chords, key and form of a song"),
     "lyrics": ("midigen.cli.lyrics", "set words to a song, or print those it has"),
     "render": ("midigen.cli.render", "render any MIDI file to stems and a mix"),
+    "export": ("midigen.cli.export", "write a song as notation, or as a project of a studio"),
     "mix": ("midigen.cli.mix", "mix stems again, without rendering"),
     "meter": ("midigen.cli.meter", "measure the loudness and the peaks of sound files"),
     "profile": ("midigen.cli.profile", "describe the sound of an instrument, from a stem or a SoundFont"),

@@ -116,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
 def _compose(args: argparse.Namespace, progress: Progress) -> int:
     from midigen.cli.summary import tell
     from midigen.composing import compose, settings_of
+    from midigen.exporting import formats_of
     from midigen.folders import free_name, new_folder
     from midigen.prompt import Prompt
 
@@ -128,15 +129,16 @@ def _compose(args: argparse.Namespace, progress: Progress) -> int:
     settings["seed"] = wish.seed
     progress.expect_parts(len(wish.parts))
     folder = Path(args.output) if args.output is not None else free_name(f"song-{wish.seed}")
+    formats = formats_of(args.export)  # refused before anything is made
     with new_folder(folder, force=args.force) as draft:
         song = compose(
             **settings, **given(args, ["threads"]),
             on_bar=progress.bar, on_stage=progress.stage, on_part=progress.part,
         )  # fmt: skip
         progress.stage("write")
-        song.write_into(draft)
+        song.write_into(draft, formats)
     progress.close()
-    tell(song, folder)
+    tell(song, folder, formats)
     return 0
 
 

@@ -56,16 +56,18 @@ def run_edit(args: argparse.Namespace, verb: str, edit: Callable[..., Any], said
     with Progress(timings=args.timings) as progress:
         from midigen.cli.summary import tell
         from midigen.edits import Listener
+        from midigen.exporting import formats_of
         from midigen.folders import free_name, new_folder
 
         names = (*SAMPLING_OPTIONS, *TAKES_OPTIONS, *PART_OPTIONS, "chords", "ending", "threads")
         options = given(args, (*names, *SOUNDFONT_OPTIONS, *MIX_OPTIONS, *MODEL_OPTIONS))
         folder = Path(args.output) if args.output is not None else free_name(f"{song_name(args.midi)}-{verb}")
         listener = Listener(progress.bar, progress.stage, progress.part)
+        formats = formats_of(args.export)  # refused before anything is made
         with new_folder(folder, force=args.force) as draft:
             song = edit(args.midi, **said, listener=listener, **options)
             progress.stage("write")
-            song.write_into(draft)
+            song.write_into(draft, formats)
         progress.close()
-        tell(song, folder)
+        tell(song, folder, formats)
     return 0

@@ -36,17 +36,19 @@ def run(args: argparse.Namespace) -> int:
 
 def _render(args: argparse.Namespace, progress: Progress) -> int:
     from midigen.cli.summary import tell
+    from midigen.exporting import formats_of
     from midigen.folders import free_name, new_folder
     from midigen.song import render_midi
 
     folder = Path(args.output) if args.output is not None else free_name(song_name(args.midi))
+    formats = formats_of(args.export)  # refused before anything is made
     with new_folder(folder, force=args.force) as draft:
         song = render_midi(
             args.midi, **given(args, [*SOUNDFONT_OPTIONS, *MIX_OPTIONS, "threads"]),
             on_stage=progress.stage, on_part=progress.part,
         )  # fmt: skip
         progress.stage("write")
-        song.write_into(draft)
+        song.write_into(draft, formats)
     progress.close()
-    tell(song, folder)
+    tell(song, folder, formats)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ if TYPE_CHECKING:
     from midigen.song import Song
 
 
-def tell(song: Song, folder: Path) -> None:
-    """Print what ``song`` is and what lies in ``folder``."""
+def tell(song: Song, folder: Path, exports: Sequence[str] = ()) -> None:
+    """Print what ``song`` is and what lies in ``folder``; ``exports`` are the formats it was also written in."""
+    from midigen.exporting import file_of
     from midigen.record import describe
 
     music = describe(song.score)
@@ -29,8 +31,9 @@ def tell(song: Song, folder: Path) -> None:
     print(f"  notes     {', '.join(notes)}")
     print(f"  {'mix.' + song.format:<9} {levels(song.mix)}")
     print(f"  stems/    {', '.join(f'{stem.name}.wav' for stem in song.stems)}")
-    sung = "song.kar  song.lrc  " if song.lyrics is not None else ""
-    print(f"  mix.png  mix.toml  song.mid  {sung}song.png  midigen.json")
+    sung = ["song.kar", "song.lrc"] if song.lyrics is not None else []
+    others = [file_of(name) for name in exports]
+    print("  " + "  ".join(["mix.png", "mix.toml", "song.mid", *sung, "song.png", *others, "midigen.json"]))
     for fault in (song.record.get("takes") or [{}])[0].get("faults", ()):
         print(f"  but       {fault}")
     if song.lyrics is not None:

@@ -63,6 +63,14 @@ def part_names(text: str) -> list[str]:
     return names
 
 
+def format_names(text: str) -> list[str]:
+    """``"musicxml,rpp"`` to ``["musicxml", "rpp"]``."""
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError("names no format")
+    return names
+
+
 def loudness(text: str) -> float | str:
     """``"-14"`` to -14.0; names such as ``"streaming"`` and ``"off"`` as they are."""
     try:
@@ -125,6 +133,10 @@ def add_output_options(parser: argparse.ArgumentParser, default: str) -> None:
     group.add_argument(
         "--format", metavar="FORMAT", default=argparse.SUPPRESS,
         help="of the mix: wav, flac, ogg or mp3; stems are always WAV (default: wav)",
+    )  # fmt: skip
+    group.add_argument(
+        "--export", metavar="FORMAT", type=format_names, action="extend", default=[],
+        help="also write the song as musicxml, dawproject or rpp; several: musicxml,rpp",
     )  # fmt: skip
     group.add_argument("--force", action="store_true", default=False, help="replace a song that is there already")
     group.add_argument(
