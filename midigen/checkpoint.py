@@ -273,7 +273,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder}: {CONFIG_FILE} is missing; give the folder of a checkpoint") from None
     except OSError as error:
         raise _broken(folder, CONFIG_FILE, error.strerror or "unreadable") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _broken(folder, CONFIG_FILE, _first_line(error)) from None
     if not isinstance(config, dict):
         raise _broken(folder, CONFIG_FILE, "not a JSON object")

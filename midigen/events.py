@@ -14,12 +14,15 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 from midigen.charsets import decode, guess_charset
 from midigen.errors import BadFile
 from midigen.score import LONGEST_TICKS, Text
 
+LARGEST_FILE = 16 << 20  # bytes; a song of an hour has a fiftieth of that
+MOST_EVENTS = 1_000_000  # in a file: what can be held in half a gigabyte
 META, TEXT, TRACK_NAME, INSTRUMENT_NAME, LYRIC, MARKER, PORT, END_OF_TRACK = 0xFF, 1, 3, 4, 5, 6, 0x21, 0x2F
 TEXTS = (TEXT, 2, TRACK_NAME, INSTRUMENT_NAME, LYRIC, MARKER, 7, 8, 9)  # the metas that hold words
 TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
@@ -198,6 +201,7 @@ def read_events(data: bytes, label: str = "MIDI data") -> EventFile:
 
     Raises :class:`BadFile` with one line for what is no MIDI, truncated, broken, of type 2, or timed in film frames.
     """
+    check_size(data, label)
     wrapper, body = _unwrapped(data)
     if body[:4] != b"MThd":
         raise BadFile(f"{label}: not a MIDI file (it does not begin with MThd); give a .mid file")
@@ -217,6 +221,7 @@ def read_events(data: bytes, label: str = "MIDI data") -> EventFile:
         raise BadFile(f"{label}: a MIDI file without a track; give one with music in it")
     tracks: list[Track] = []
     gaps, gap = [], 0
+    room = MOST_EVENTS
     while len(tracks) < count:
         size = int.from_bytes(body[at + 4 : at + 8], "big")
         if len(body) < at + 8 + size or len(body) < at + 8:
@@ -224,11 +229,33 @@ def read_events(data: bytes, label: str = "MIDI data") -> EventFile:
             raise BadFile(f"{label}: truncated MIDI file ({there}); export it again from its source")
         end = at + 8 + size
         if body[at : at + 4] == b"MTrk":
-            tracks.append(_read_track(body[at:end], f"{label}: broken MIDI file (track {len(tracks) + 1} "))
+            tracks.append(_read_track(body[at:end], f"{label}: broken MIDI file (track {len(tracks) + 1} ", room))
+            room -= len(tracks[-1].events)
+            if room < 0:
+                raise BadFile(f"{label}: more than {MOST_EVENTS:,} events; give a song, or a part of this one")
             gaps.append(body[gap:at])
             gap = end
         at = end
     return EventFile(kind, division, tuple(tracks), (*gaps, body[gap:]), wrapper)
+
+
+def read_file(source: str | Path, label: str) -> bytes:
+    """What is in a MIDI file, or as much of it as tells that it is too large. Raises :class:`BadFile`."""
+    try:
+        with open(source, "rb") as file:
+            return file.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        raise BadFile(f"{label}: no such file; give the path of a .mid file") from None
+    except OSError as error:
+        raise BadFile(f"{label}: cannot be read ({error.strerror}); give the path of a .mid file") from None
+    except ValueError:  # a NUL in its name
+        raise BadFile(f"{label!r}: cannot be the name of a file; give the path of a .mid file") from None
+
+
+def check_size(data: bytes, label: str) -> None:
+    """Raise :class:`BadFile` for a file that is larger than songs are."""
+    if len(data) > LARGEST_FILE:
+        raise BadFile(f"{label}: larger than {LARGEST_FILE >> 20} MB; give a song, or a part of this one")
 
 
 def _unwrapped(data: bytes) -> tuple[tuple[bytes, bytes] | None, bytes]:
@@ -245,12 +272,13 @@ def _unwrapped(data: bytes) -> tuple[tuple[bytes, bytes] | None, bytes]:
     return None, data[max(data.find(b"MThd"), 0) :]  # sizes that lead nowhere: what is found is given without them
 
 
-def _read_track(chunk: bytes, broken: str) -> Track:
-    """The events of a ``MTrk`` chunk up to its end of track; ``broken`` begins the message where there are none."""
+def _read_track(chunk: bytes, broken: str, room: int) -> Track:
+    """The events of a ``MTrk`` chunk up to its end of track, or a few more than there is ``room`` for; ``broken``
+    begins the message where there are none."""
     found: list[Event] = []
     at, tick, status, running, size = 8, 0, 0, False, len(chunk)
     try:
-        while at < size:
+        while at < size and len(found) <= room:
             delta = chunk[at]
             at += 1
             if delta & 0x80:

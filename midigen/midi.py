@@ -24,6 +24,7 @@ from midigen.events import (
     KEY_SIGNATURE,
     LYRIC,
     MARKER,
+    MOST_EVENTS,
     NOTE_OFF,
     NOTE_ON,
     PORT,
@@ -34,9 +35,11 @@ from midigen.events import (
     TRACK_NAME,
     Event,
     charset_of,
+    check_size,
     lyrics_of,
     meta,
     read_events,
+    read_file,
     track_chunk,
 )
 from midigen.instruments import OTHER, kind_of
@@ -65,18 +68,14 @@ def read_midi(source: str | Path | bytes, name: str = "") -> Score:
         data, label = source, name or "MIDI data"
     else:
         label = str(source)
-        try:
-            data = Path(source).read_bytes()
-        except FileNotFoundError:
-            raise BadFile(f"{label}: no such file; give the path of a .mid file") from None
-        except OSError as error:
-            raise BadFile(f"{label}: cannot be read ({error.strerror}); give the path of a .mid file") from None
+        data = read_file(source, label)
     return _sung(from_symusic(_parse(data, label), label), data, label)
 
 
 def _parse(data: bytes, label: str) -> Any:
     import symusic  # 0.15 s: only when a file is read
 
+    check_size(data, label)
     if data[:4] == b"RIFF" and data[8:12] == b"RMID":
         at = data.find(b"MThd")
         data = data[at:] if at >= 0 else data
@@ -103,6 +102,9 @@ def _key(tick: int, sharps: int, minor: int) -> Key:
 
 def from_symusic(raw: Any, label: str = "score") -> Score:
     """A :class:`Score` from a ``symusic.Score`` in ticks; ``label`` names it in messages and as the title."""
+    count = sum(len(track.notes) + len(track.controls) + len(track.pitch_bends) for track in raw.tracks)
+    if count > MOST_EVENTS // 2:
+        raise BadFile(f"{label}: more than {MOST_EVENTS // 2:,} notes and controls; give a song, or a part of this one")
     parts = []
     lyrics: list[Text] = []
     # In a file of one track (type 0) every channel has that track's name: the song's, and no part's.

@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 
 from midigen.charsets import decode, one_line
-from midigen.errors import BadFile
 from midigen.events import (
     BEND,
     CONTROL,
@@ -39,6 +38,7 @@ from midigen.events import (
     lyrics_of,
     meta_of,
     read_events,
+    read_file,
 )
 from midigen.general_midi import GM_NAMES
 from midigen.instruments import OTHER, kind_of
@@ -108,12 +108,7 @@ def open_song(source: str | Path | bytes, label: str = "") -> OpenedSong:
         data, label = source, label or "MIDI data"
     else:
         label = label or str(source)
-        try:
-            data = Path(source).read_bytes()
-        except FileNotFoundError:
-            raise BadFile(f"{label}: no such file; give the path of a .mid file") from None
-        except OSError as error:
-            raise BadFile(f"{label}: cannot be read ({error.strerror}); give the path of a .mid file") from None
+        data = read_file(source, label)
     file = read_events(data, label)
     metas = [(event.tick, *meta_of(event)) for track in file.tracks for event in track.events if event.data[0] == META]
     charset = charset_of(file)

@@ -30,7 +30,7 @@ def read_settings(record: str | Path, known: Collection[str]) -> dict[str, Any]:
         raise BadFile(f"{path}: no such file; {cure}") from None
     except OSError as error:
         raise BadFile(f"{path}: cannot be read ({error.strerror}); {cure}") from None
-    except ValueError:
+    except (ValueError, RecursionError):  # of brackets inside brackets without end
         raise BadFile(f"{path}: not JSON; {cure}") from None
     settings = data.get("settings") if isinstance(data, dict) else None
     if not isinstance(settings, dict) or data.get("made_by") != "midigen compose":

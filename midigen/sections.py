@@ -45,6 +45,8 @@ NEAREST_CUT = 4  # bars; cuts that repeats bring along keep this distance
 MOST_PRIMES = 3
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
+_PITCHES, _STEPS = np.arange(12)[None], np.arange(1, 12)[:, None]
+
 
 @dataclass(frozen=True)
 class Likeness:
@@ -269,12 +271,14 @@ def _letter(
         same = float(np.mean(np.diagonal(blocks[first : first + shared, begin : begin + shared])))
         if same >= best:
             best, letter, moved = same, name, False
-        here, there = harmony[first : first + shared], harmony[begin : begin + shared]
-        for steps in range(1, 12):
-            # Harmony alone, so more of it is asked for; a section of one chord fits any other of one chord.
-            transposed = float((here * np.roll(there, steps, axis=-1)).sum() / max((here * here).sum(), 1e-9))
-            if shared >= 4 and transposed > 0.9 and transposed - 0.2 > best and _moves(there):
-                best, letter, moved = transposed - 0.2, name, True
+        if shared < 4:
+            continue
+        # Harmony alone, so more of it is asked for; a section of one chord fits any other of one chord.
+        here, there = harmony[first : first + shared].reshape(-1, 12), harmony[begin : begin + shared].reshape(-1, 12)
+        together = (here.T @ there)[_PITCHES, (_PITCHES - _STEPS) % 12].sum(axis=1)  # for each transposition
+        transposed = float(together.max() / max((here * here).sum(), 1e-9))
+        if transposed > 0.9 and transposed - 0.2 > best and _moves(harmony[begin : begin + shared]):
+            best, letter, moved = transposed - 0.2, name, True
     return letter, moved
 
 

@@ -13,6 +13,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from midigen.errors import BadFile
+from midigen.events import read_file
 from midigen.folders import RECORD, new_folder, song_in, writing
 from midigen.midi import read_midi
 from midigen.mixdown import mix_files as mix_files
@@ -137,12 +138,7 @@ def render_midi(
     """Render and mix any MIDI file, or that of a song's folder. Arguments as :func:`compose`'s; the file's own bytes
     are kept."""
     source = song_in(source)
-    try:
-        data = Path(source).read_bytes()
-    except FileNotFoundError:
-        raise BadFile(f"{source}: no such file; give the path of a .mid file") from None
-    except OSError as error:
-        raise BadFile(f"{source}: cannot be read ({error.strerror}); give the path of a .mid file") from None
+    data = read_file(source, str(source))
     score = named_apart(read_midi(data, str(source)))
     if not score.parts:
         raise BadFile(f"{source}: holds no notes; give a .mid file with music in it")

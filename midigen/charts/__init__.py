@@ -32,6 +32,7 @@ __all__ = [
 ]  # fmt: skip
 
 BARS_A_LINE = 4
+LONGEST = 100_000  # characters of a chart; the longest songbook page has a tenth
 _FILE_NAME = re.compile(r"[^\s|]+\.(?:txt|cho|crd|chopro|chordpro|chord|pro|md|chart|mid|midi)", re.IGNORECASE)
 
 
@@ -208,6 +209,8 @@ def parse_chart(text: str) -> Chart:
 
     Raises :class:`BadRequest` that names the bar, the character, what stands there and what was expected.
     """
+    if len(text) > LONGEST:
+        raise BadRequest(f"a chart of {len(text):,} characters: give one of at most {LONGEST:,}")
     sheet = read_sheet(text)
     player = Player(text)
     player.play(sheet.lines)
@@ -259,7 +262,8 @@ def chart_text(path_or_text: str | Path) -> str:
             raise BadFile(f"{name}: no such file; give a chart's file, or the chart itself, such as 'C | Am | F | G'")
         return name
     try:
-        return Path(name).read_text(encoding="utf-8-sig")
+        with open(name, encoding="utf-8-sig") as file:
+            return file.read(LONGEST + 1)  # enough to see that it is too long
     except UnicodeDecodeError:
         raise BadFile(f"{name}: is no text; give a chart written as text (UTF-8)") from None
     except OSError as error:

@@ -14,7 +14,7 @@ from midigen.charts.bars import HOLDS, SLASHES, TIMES, Line, Token, is_content
 
 _TOKEN = re.compile(
     r"(?P<bar>[|‖]+\.(?=\s|$)|:?[|‖│]+(?:[:\]]|\[(?=\d))?|\[(?=\d[\d,.-]*\s))"
-    r"|\[(?P<label>[^\]|]*)\]"
+    r"|\[(?P<label>[^\[\]|]*)\]"
     r"|(?P<word>\d(?:,\d)+\.?|(?:\([^()|\n]*\)|(?!:[|‖│])[^\s|‖│\[\],])+)"
     r"|(?P<rest>[^\s,])"
 )
