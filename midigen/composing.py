@@ -182,4 +182,4 @@ def compose_again(record: str | Path, **changes: Any) -> Song:
 
 def settings_of(record: str | Path) -> dict[str, Any]:
     """The arguments of :func:`compose` that made a song, from its ``midigen.json`` or its folder."""
-    return read_settings(record, compose.__kwdefaults__ or {})
+    return read_settings(record, {name: compose.__annotations__[name] for name in compose.__kwdefaults__ or {}})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from midigen.score import Score
 RECORD_FORMAT = 1
 
 
-def read_settings(record: str | Path, known: Collection[str]) -> dict[str, Any]:
+def read_settings(record: str | Path, known: Mapping[str, str]) -> dict[str, Any]:
     """The settings that a composed song's ``midigen.json`` keeps, by the names of :func:`midigen.compose`'s arguments.
 
-    ``record`` is that file or its folder. Raises :class:`BadFile` for another file, and for a setting not ``known``.
+    ``record`` is that file or its folder; ``known`` are the settings there are, with their types as they are annotated.
+    Raises :class:`BadFile` for another file, for a setting that is not known, and for one of another type.
     """
     path = Path(record)
     path = path / RECORD if path.is_dir() else path
@@ -42,10 +43,30 @@ def read_settings(record: str | Path, known: Collection[str]) -> dict[str, Any]:
     strange = sorted(settings.keys() - set(known))
     if strange:
         raise BadFile(f"{path}: unknown setting {strange[0]!r}; {cure}")
+    for name, value in settings.items():
+        if not _is_a(known[name], value):
+            raise BadFile(f"{path}: setting {name!r} is {str(value)[:40]!r}, no {known[name]}; {cure}")
     if "preset" not in settings:  # of a song from before there were presets, and "off" was null
         off = {"target_lufs": "off"} if settings.get("target_lufs", 0) is None else {}
         settings = {**settings, "preset": "dry", **off}
     return settings
+
+
+def _is_a(annotation: str, value: Any) -> bool:
+    """Whether a value of JSON is one of the types of an annotation such as ``Mapping[str, float] | None``."""
+    return any(_is_one(kind.strip(), value) for kind in annotation.split("|"))
+
+
+def _is_one(kind: str, value: Any) -> bool:
+    if isinstance(value, bool) or value is None:
+        return kind == {True: "bool", False: "bool", None: "None"}[value]
+    if isinstance(value, dict):
+        inner = kind.removeprefix("Mapping[str, ").removesuffix("]")
+        return kind.startswith("Mapping") and all(_is_one(inner, one) for one in value.values())
+    if isinstance(value, list):  # a range of pitches may be a pair
+        pair = kind == "Any" and len(value) == 2 and all(isinstance(one, str | int) for one in value)
+        return pair or (kind.startswith("Sequence") and all(isinstance(one, str) for one in value))
+    return kind == "Any" or isinstance(value, {"str": str, "int": int, "float": (int, float)}.get(kind, ()))
 
 
 def describe(score: Score) -> dict[str, Any]:

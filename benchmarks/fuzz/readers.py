@@ -141,13 +141,12 @@ def session_seeds(folder: Path) -> list[bytes]:
 
 
 def _read_record(path: Path, data: bytes) -> None:
-    from midigen.composing import compose
+    from midigen.composing import settings_of
     from midigen.composition.settling import Request
     from midigen.prompt import Prompt
-    from midigen.record import read_settings
     from midigen.sound import Sound
 
-    settings = read_settings(path, compose.__kwdefaults__ or {})
+    settings = settings_of(path)
     prompt = Prompt(**{f.name: settings[f.name] for f in fields(Prompt) if f.name in settings}).with_seed()
     sound = Sound(**{f.name: settings[f.name] for f in fields(Sound) if f.name in settings})
     sound.check(prompt.part_names, prompt.kinds)

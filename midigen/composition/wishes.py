@@ -213,8 +213,10 @@ def _span(kind: str, said: Any) -> tuple[int, int] | None:
             low, high = parse_pitch(ends[1]), parse_pitch(ends[2])
         except BadRequest as error:
             raise BadRequest(f"range {kind}={said}: {error}") from None
+    elif isinstance(said, list | tuple) and len(said) == 2 and all(isinstance(pitch, int) for pitch in said):
+        low, high = said
     else:
-        low, high = (int(pitch) for pitch in said)
+        raise BadRequest(f"range {kind}={said}: {cure}")
     if high - low < NARROWEST_SPAN:
         raise BadRequest(f"range {kind}={said}: give {NARROWEST_SPAN} semitones or more, lowest first")
     if low < row.lowest or high > row.highest:
