@@ -66,7 +66,8 @@ def _is_one(kind: str, value: Any) -> bool:
     if isinstance(value, list):  # a range of pitches may be a pair
         pair = kind == "Any" and len(value) == 2 and all(isinstance(one, str | int) for one in value)
         return pair or (kind.startswith("Sequence") and all(isinstance(one, str) for one in value))
-    return kind == "Any" or isinstance(value, {"str": str, "int": int, "float": (int, float)}.get(kind, ()))
+    types: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+    return kind == "Any" or isinstance(value, types.get(kind, ()))
 
 
 def describe(score: Score) -> dict[str, Any]:

