@@ -32,6 +32,7 @@ WARM_SECONDS = 0.25
 STEP_DB = 0.5  # by which a part or the whole is ridden at a bar
 HEARD_SECONDS = 4.0  # of a part, before its loudness is believed
 RECENT_SECONDS = 10.0
+GATHERED = 16  # blocks that a meter listens to at a time
 SUM_LU = 4.0  # how far above the balanced parts the whole lies before it is measured: three or four of them
 Voices = Mapping[str, np.ndarray]
 
@@ -58,7 +59,8 @@ class LiveDesk:
         self._heard = self._session.heard(self._parts)
         trims = {name: balance_trim_db(expected_lufs[name], kind) for name, kind in self._parts}
         self._strips = {
-            name: _Strip(kind, trims[name], self._turned(self._strip(name)), rate) for name, kind in sorted(self._parts)
+            name: _Strip(kind, trims[name], self._turned(self._strip(name)), _Gathered(rate, 3 * place), rate)
+            for place, (name, kind) in enumerate(sorted(self._parts))
         }
         self._buses = {bus: self._turned(self._bus(bus)) for bus in self._bus_names()}
         self._returns: dict[str, _Return] = {}
@@ -263,22 +265,20 @@ class _Strip:
     kind: str
     trim_db: float
     way: _Turned
+    meter: _Gathered
     rate: int
 
     def __post_init__(self) -> None:
         self._trim = factor(self.trim_db)
-        self._meter = Meter(self.rate, 2, true_peak=False)
-        self._frames = 0
 
     def balanced(self, block: np.ndarray) -> np.ndarray:
-        self._meter.feed(block)
-        self._frames += block.shape[1]
+        self.meter.feed(block)
         before, self._trim = self._trim, factor(self.trim_db)
         return _ramped(block, before, self._trim)
 
     def ride(self) -> None:
-        lufs = self._meter.reading().integrated_lufs
-        if lufs > -math.inf and self._frames >= HEARD_SECONDS * self.rate:
+        lufs = self.meter.lufs()
+        if lufs > -math.inf and self.meter.frames >= HEARD_SECONDS * self.rate:
             self.trim_db += _step(balance_trim_db(lufs, self.kind) - self.trim_db)
 
 
@@ -300,26 +300,46 @@ class _Return:
         return sound[:, : block.shape[1]]
 
 
+class _Gathered:
+    """A meter that listens to several blocks at a time: its filters cost as much for one as for many. ``phase`` sets
+    meters apart, so that they do not all listen in the same block."""
+
+    def __init__(self, rate: int, phase: int) -> None:
+        self._meter = Meter(rate, 2, true_peak=False)
+        self._blocks: list[np.ndarray] = []
+        self._due = GATHERED - phase % GATHERED
+        self.frames = 0
+
+    def feed(self, block: np.ndarray) -> None:
+        self._blocks.append(block)
+        self.frames += block.shape[1]
+        if len(self._blocks) >= self._due:
+            self._listen()
+            self._due = GATHERED
+
+    def lufs(self) -> float:
+        return self._meter.reading().integrated_lufs
+
+    def _listen(self) -> None:
+        self._meter.feed(np.concatenate(self._blocks, axis=1))
+        self._blocks = []
+
+
 class _RecentLoudness:
     """The loudness of the last ten to twenty seconds: what lies before was balanced otherwise."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._older, self._newer = self._meter(), self._meter()
-        self._frames = 0  # that the newer one has heard
-
-    def _meter(self) -> Meter:
-        return Meter(self._rate, 2, true_peak=False)
+        self._older, self._newer = _Gathered(rate, 0), _Gathered(rate, GATHERED // 2)
 
     def feed(self, block: np.ndarray) -> None:
         self._older.feed(block)
         self._newer.feed(block)
-        self._frames += block.shape[1]
 
     def lufs(self) -> float:
-        if self._frames >= RECENT_SECONDS * self._rate:
-            self._older, self._newer, self._frames = self._newer, self._meter(), 0
-        return self._older.reading().integrated_lufs
+        if self._newer.frames >= RECENT_SECONDS * self._rate:
+            self._older, self._newer = self._newer, _Gathered(self._rate, GATHERED // 2)
+        return self._older.lufs()
 
 
 def _effects(setting: Channel | Bus | Master, rate: int) -> list[Effect]:

@@ -14,6 +14,7 @@ from synthetic_soundfont import SOUNDS, write_soundfont
 
 from midigen.renderers import render
 from midigen.renderers.events import Keyboard, messages
+from midigen.renderers.fluidsynth import OpenSynthesizer
 from midigen.renderers.live import LivePart
 from midigen.score import Bend, Control, Metre, Note, Part, Score, Tempo
 from midigen.soundfonts import SoundFont
@@ -70,7 +71,7 @@ def test_a_live_part_gives_the_samples_of_its_stem(font: SoundFont, rate: int) -
     score = make_band(3, drums=True)
     stems = render(score, font, rate=rate)
     for part, stem in zip(score.parts, stems, strict=True):
-        live = LivePart(score, part, font, rate)
+        live = LivePart(score, part, OpenSynthesizer(part, font, rate), rate)
         expected = np.concatenate(list(stem.audio.blocks()), axis=1)
         for bar, end in bars_of(score, part, 1920)[:3]:
             live.add(bar, end)
@@ -86,7 +87,7 @@ def test_a_live_part_gives_the_samples_of_its_stem(font: SoundFont, rate: int) -
 def test_a_part_that_waits_lets_its_keys_go_and_goes_on_where_it_was(font: SoundFont) -> None:
     part = Part("piano", "piano", notes=(Note(0, 69, 4000, 100), Note(1920, 72, 900, 100)))
     score = Score((part,))
-    live = LivePart(score, part, font, RATE)
+    live = LivePart(score, part, OpenSynthesizer(part, font, RATE), RATE)
     live.add(replace(part, notes=part.notes[:1]), 1920)
     second = RATE * 2 // 64 * 64
     first = live.play(second)

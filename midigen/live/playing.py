@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,13 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 
 from midigen.composition.live import Bar, Change, LivePiece
 from midigen.errors import BadRequest
-from midigen.live.band import Band, SynthBand, warm_up
+from midigen.live.band import Band, Rack, SynthBand
 from midigen.live.commands import Command, check_commands, read_command
 from midigen.live.handover import Closed, Handover
 from midigen.live.ports import PortBand, open_port
@@ -266,22 +264,23 @@ class Live:
         sound = self.sound
         port = None if self.output.midi_port is None else open_port(self.output.midi_port)
         self._sink = self._opened_sink()
-        fonts = {} if port is not None else sound.fonts(self._parts)
+        rack = None
         if port is None:
             from midigen.renderers.fluidsynth import load_library
 
+            fonts = sound.fonts(self._parts)
             load_library()
-        self._source = self._opened_source(fonts)
+            rack = Rack(fonts, sound.rate, sound.sound_for)
+        self._source = self._opened_source(rack)
         self._since = time.perf_counter()
         Thread(target=self._compose, name="composer", daemon=True).start()
         try:
             session = replace(self._first_session, tempo_qpm=round(self._source.score.tempos[0].qpm, 3))
-            if port is not None:
-                self._band = PortBand(self._source.score, session, port)
+            if rack is not None:
+                self._band = SynthBand(self._source.score, rack, session, BLOCK_FRAMES)
             else:
-                self._band = SynthBand(
-                    self._source.score, fonts, session, sound.rate, BLOCK_FRAMES, presets=sound.sound_for
-                )
+                assert port is not None
+                self._band = PortBand(self._source.score, session, port)
         except BaseException:
             self._handover.close()
             raise
@@ -307,19 +306,18 @@ class Live:
             DeviceSink(rate, output.device, output.buffer_seconds) if output.to is None else FileSink(output.to, rate)
         )
 
-    def _opened_source(self, fonts: dict[str, Any]) -> Source:
+    def _opened_source(self, rack: Rack | None) -> Source:
         if self._song is not None:
             return self._source_of_song
         from midigen.composition import open_player
         from midigen.instruments import INSTRUMENTS
 
-        if fonts:  # unpacked meanwhile: what the model will most likely choose
-            usual = [
-                Part(name, kind, INSTRUMENTS[kind].default_program, INSTRUMENTS[kind].is_drum)
-                for name, kind in self._parts
-            ]
-            for part in usual:
-                Thread(target=_quietly, args=(warm_up, [part], fonts, self.sound.rate), daemon=True).start()
+        if rack is not None:  # unpacked while the model is read
+            programs = {wish.name: wish.program for wish in self._request.wishes}
+            for name, kind in self._parts:
+                row = INSTRUMENTS[kind]
+                asked = programs.get(name)
+                rack.expect(Part(name, kind, row.default_program if asked is None else asked, row.is_drum))
         player = open_player(self._checkpoint, self._engine, self._mode, self._threads)
         return LivePiece(self._request, player)
 
@@ -376,9 +374,3 @@ class Live:
     def _tell(self, news: Played) -> None:
         self._news.append(news)
         self._on_news(news)
-
-
-def _quietly(work: Callable[..., None], *arguments: Any) -> None:
-    """Do what nobody waits for: what goes wrong is met again, and told, where it is needed."""
-    with contextlib.suppress(Exception):
-        work(*arguments)

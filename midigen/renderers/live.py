@@ -9,27 +9,17 @@ import numpy as np
 from midigen.renderers.events import BLOCK, Keyboard, Message
 from midigen.renderers.fluidsynth import OpenSynthesizer
 from midigen.score import Part, Score
-from midigen.soundfonts import SoundFont
 
 
 class LivePart:
     """Plays a part bar by bar. As long as it is never made to :meth:`wait`, the samples are those of its stem.
 
-    ``score`` has the tempo map, ``part`` the name and the sound; its notes do not matter. For the other arguments and
-    for what is raised see :class:`midigen.renderers.fluidsynth.OpenSynthesizer`.
+    ``score`` has the tempo map, ``part`` the name; its notes do not matter. ``synthesizer`` is fresh, and is closed
+    with this.
     """
 
-    def __init__(
-        self,
-        score: Score,
-        part: Part,
-        font: SoundFont,
-        rate: int,
-        *,
-        chosen: bool = False,
-        preset: str | None = None,
-    ) -> None:
-        self._synthesizer = OpenSynthesizer(part, font, rate, chosen=chosen, preset=preset)
+    def __init__(self, score: Score, part: Part, synthesizer: OpenSynthesizer, rate: int) -> None:
+        self._synthesizer = synthesizer
         self._keyboard = Keyboard(score, rate)
         self._coming: deque[Message] = deque()
         self._block = 0  # of the music: it stands still while the part waits
