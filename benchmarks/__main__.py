@@ -32,10 +32,10 @@ SECTIONS = (
     ("Takes", ["takes", "--runs", "3"], "Whatever the company and the threads, the notes are the same."),
     ("A bar, as pieces get longer", ["length", "--runs", "2"], "Target: flat."),
     ("Stems begun early", ["overlap", "--runs", "3"], "Rendering while the piece is written."),
-    ("Rendering", ["rendering", "--runs", "5"], "Stems, beside the usual ways from MIDI to sound."),
+    ("Rendering", ["rendering", "--runs", "3"], "Stems, beside the usual ways from MIDI to sound."),
     ("Effects", ["effects", "--runs", "2"], "Each on one stem in stereo, one thread."),
-    ("Mixing", ["mixing", "--runs", "5"], "Four stems of a song, again with other settings."),
-    ("Measuring and limiting", ["meter", "--runs", "5"], "Processor time is the one to compare."),
+    ("Mixing", ["mixing", "--runs", "3"], "Four stems of a song, again with other settings."),
+    ("Measuring and limiting", ["meter", "--runs", "3"], "Processor time is the one to compare."),
     ("Memory", ["memory"], "From a long MIDI file to a mix, through the commands; an hour with `--minutes 60`."),
 )  # fmt: skip
 
