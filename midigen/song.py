@@ -174,6 +174,7 @@ def finish(
     is not what ``sound`` says."""
     from midigen.mixing import mix
     from midigen.renderers import font_of, render
+    from midigen.renderers.cache import open_cache
     from midigen.renderers.fluidsynth import load_library
 
     load_library()
@@ -190,7 +191,8 @@ def finish(
     session = replace(session, title=score.title)
     mixed = mix(stems, session, threads=threads)
     drawn = picture.result()
-    hashes = {path: sha256_of(path) for path in {font.path for font in fonts.values()}}
+    cache = open_cache()
+    hashes = {path: cache.digest(path) for path in {font.path for font in fonts.values()}}
     played = {part.name: font_of(part, fonts)[0] for part in score.parts}
     record = {
         **record,

@@ -177,6 +177,9 @@ def test_a_font_is_hashed_once(font: SoundFont, folder: Path, monkeypatch: pytes
         assert open_cache().identity(font.path) == identity
         patched.setattr("midigen.renderers.cache.LARGEST_HASHED", 100)  # a larger one never is
         assert open_cache().identity(font.path).startswith(str(font.path))
+        assert open_cache().digest(font.path) is None
+    assert Cache(None).digest(font.path) == open_cache().digest(font.path) == identity
+    assert Cache(None).identity(font.path) != identity  # hashing takes longer than it could save
     (memo,) = folder.glob("*.font")
     memo.write_text("nonsense")
     assert open_cache().identity(font.path) == identity

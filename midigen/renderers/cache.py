@@ -77,17 +77,28 @@ class Cache:
         Those are all of it where the font is very large, or nothing is kept. Raises :class:`OSError` where it cannot
         be read.
         """
-        facts = font.stat()
-        known_by = f"{font} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns} {facts.st_ino}"
-        if facts.st_size > LARGEST_HASHED or self.folder is None:
-            return known_by
-        memo = self.folder / (hashlib.sha256(known_by.encode(errors="surrogateescape")).hexdigest() + _MEMO)
-        with suppress(OSError, ValueError):
-            digest = memo.read_text(encoding="ascii")
-            if len(digest) == 64 and int(digest, 16) >= 0:
-                return digest
+        digest = None if self.folder is None else self.digest(font)
+        return _known_by(font) if digest is None else digest
+
+    def digest(self, font: Path) -> str | None:
+        """The SHA-256 of a font's contents, remembered where stems are kept; ``None`` where the font is very large.
+
+        Raises :class:`OSError` where it cannot be read.
+        """
+        if font.stat().st_size > LARGEST_HASHED:
+            return None
+        memo = None
+        if self.folder is not None:
+            name = hashlib.sha256(_known_by(font).encode(errors="surrogateescape")).hexdigest()
+            memo = self.folder / (name + _MEMO)
+            with suppress(OSError, ValueError):
+                digest = memo.read_text(encoding="ascii")
+                if len(digest) == 64 and int(digest, 16) >= 0:
+                    return digest
         with font.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if self.folder is None or memo is None:
+            return digest
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             beside = memo.with_name(f"{memo.stem}-{os.getpid()}{_DRAFT}")
@@ -174,6 +185,12 @@ class Cache:
             return sorted(path for path in self.folder.iterdir() if path.suffix == suffix)
         except OSError:
             return []
+
+
+def _known_by(font: Path) -> str:
+    """A font's place, size, times and number, which change whenever it does."""
+    facts = font.stat()
+    return f"{font} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns} {facts.st_ino}"
 
 
 class Draft:
