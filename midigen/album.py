@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from midigen.composing import compose
 from midigen.composition.promises import BrokenPromise
 from midigen.errors import BadFile, BadRequest, OutputError
+from midigen.exporting import formats_of
 from midigen.folders import RECORD, clear_drafts, new_folder, write_beside, writing
 from midigen.prompt import LARGEST_SEED, fresh_seed
 from midigen.workers import CREWS, Crew
@@ -36,10 +37,12 @@ class Row:
 
 @dataclass(frozen=True)
 class _Order:
-    """One song to be made: its settings, and where to, or ``None`` where it is to be handed back."""
+    """One song to be made: its settings, and where to, or ``None`` where it is to be handed back; and what other
+    formats it is written in."""
 
     settings: dict[str, Any]
     folder: str | None
+    export: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ def compose_album(
     jobs: int | None = None,
     crew: str = "processes",
     address: str | None = None,
+    export: Sequence[str] | str = (),
     on_song: Callable[[int, int], None] | None = None,
     **settings: Any,
 ) -> list[Row]:
@@ -63,14 +67,15 @@ def compose_album(
     ``settings`` are those of :func:`midigen.compose`; ``seed`` is the first song's. ``jobs`` songs are made at once
     (``None``: one a processor), by a ``crew`` of :mod:`midigen.workers`, at ``address`` where it is elsewhere. Songs
     that are there are kept: the same call goes on where another was stopped, and a larger ``count`` adds to it.
-    Returns a row a song and leaves the table in ``songs.tsv``. ``on_song(done, total)`` is told of each. Raises
-    :class:`OutputError` where the folder holds something else, and what ``compose`` raises; a song that breaks a
-    promise is a row with an error.
+    ``export`` is :meth:`midigen.Song.save`'s. Returns a row a song and leaves the table in ``songs.tsv``.
+    ``on_song(done, total)`` is told of each. Raises :class:`OutputError` where the folder holds something else, and
+    what ``compose`` raises; a song that breaks a promise is a row with an error.
     """
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_SONGS:
         raise BadRequest(f"count {count!r} is not a whole number from 1 to {MOST_SONGS:,}: give one of those")
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise BadRequest(f"jobs {jobs!r} is not a whole number from 1 up: give how many songs to make at once")
+    formats = formats_of(export)
     hands: Crew = CREWS.get(crew)(jobs, address)
     folder = Path(folder)
     first = _begin(folder, settings)
@@ -81,7 +86,9 @@ def compose_album(
         on_song(done, count)
     errors: dict[int, str] = {}
     orders = [
-        _Order({**settings, "seed": seed, "threads": 1}, str(folder / _name(seed)) if hands.shares_disk else None)
+        _Order(
+            {**settings, "seed": seed, "threads": 1}, str(folder / _name(seed)) if hands.shares_disk else None, formats
+        )
         for seed in missing
     ]
     if orders:
@@ -191,12 +198,12 @@ def _make(order: _Order) -> _Made:
     except BrokenPromise as error:
         return _Made(error=str(error))
     if order.folder is not None:
-        song.save(order.folder)
+        song.save(order.folder, export=order.export)
         return _Made()
     with tempfile.TemporaryDirectory() as place:
         draft = Path(place, "song")
         draft.mkdir()
-        song.write_into(draft)
+        song.write_into(draft, order.export)
         files = {path.relative_to(draft).as_posix(): path.read_bytes() for path in draft.rglob("*") if path.is_file()}
     return _Made(files=files)
 

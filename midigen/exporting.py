@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from midigen.charsets import decode, one_line
-from midigen.charts.symbols import Misread, read_symbol
 from midigen.errors import BadFile, BadRequest, OutputError
-from midigen.events import META, TEXT, TRACK_NAME, charset_of, meta_of, read_events
+from midigen.events import META, TRACK_NAME, meta_of
 from midigen.exporters import EXPORTERS, Exporter, Project, Strip, plain_tempo
 from midigen.folders import writing
 from midigen.midi import read_midi
+from midigen.opened import open_song
 from midigen.score import Score, Text, named_apart
 from midigen.session import Session, nearest
+from midigen.written import written_symbols
 
 SONG = "song"  # what an export is called inside the folder of a song
-SURE = 0.8  # the share of a track's texts that have to be chords for them to be taken for such
 
 
 def export(source: str | Path | Score, output: str | Path | None = None, *, to: str | None = None) -> Path:
@@ -118,25 +118,17 @@ def read_project(source: str | Path | Score, *, stems: bool = True) -> Project:
 
 def with_texts(score: Score, data: bytes) -> Score:
     """``score`` with the title and the chord symbols that the MIDI file ``data`` has as text and readers leave out."""
-    file = read_events(data)
-    charset = charset_of(file)
-    title: str = score.title
-    chords: tuple[Text, ...] = ()
-    for number, track in enumerate(file.tracks):
-        texts: list[Text] = []
-        for event in track.events:
-            if event.data[0] != META:
-                continue
-            kind, said = meta_of(event)
-            text = one_line(decode(said, charset))
-            if kind == TRACK_NAME and number == 0 and len(file.tracks) > 1 and text:
-                title = text
-            elif kind == TEXT and text:
-                texts.append(Text(event.tick, text))
-        read = [text for text in texts if not isinstance(read_symbol(text.text), Misread)]
-        if read and len(read) >= SURE * len(texts) and len(read) > len(chords):
-            chords = tuple(read)
-    return replace(score, title=title, chords=score.chords or chords)
+    try:
+        song = open_song(data)
+    except BadFile:  # what read the score takes some files as they are that are broken elsewhere
+        return score
+    title = score.title
+    if len(song.file.tracks) > 1:
+        head = song.file.tracks[0].events
+        names = [said for event in head if event.data[0] == META and (said := meta_of(event))[0] == TRACK_NAME]
+        title = next((name for _, text in names if (name := one_line(decode(text, song.charset)))), title)
+    chords = score.chords or tuple(Text(tick, symbol.text) for tick, symbol in written_symbols(song))
+    return replace(score, title=title, chords=chords)
 
 
 def project_of(score: Score, folder: Path | None = None, trims: Mapping[str, float] | None = None) -> Project:

@@ -94,7 +94,7 @@ ABOVE = {
     "record": [*GROUND, "renderers", "__init__"],
     "evaluation": [*GROUND, *SYMBOLIC, *PICTURES, "composition"],  # composes pieces to measure them
     "workers": GROUND,  # who does many tasks at once; knows none of them
-    "album": [*GROUND, *SYMBOLIC, "composition", "composing", "workers"],
+    "album": [*GROUND, *SYMBOLIC, "composition", "exporting", "composing", "workers"],
     # Other programs get the notes and the mix, so these look to both wings.
     "exporters": [*GROUND, *SYMBOLIC, *SOUND, "__init__"],
     "exporting": [*GROUND, *SYMBOLIC, *SOUND, "exporters"],

@@ -461,7 +461,12 @@ def test_the_verb(midigen: Callable[..., Ended], song: Path) -> None:
 
 
 def test_a_format_that_is_not_known_is_refused_before_the_work(midigen: Callable[..., Ended], song: Path) -> None:
-    for words in (["compose", "--bars", 1], ["render", song / "song.mid"], ["infill", song, "--bars", "1-1"]):
+    for words in (
+        ["compose", "--bars", 1],
+        ["compose", "--count", 2, "--bars", 1],
+        ["render", song / "song.mid"],
+        ["infill", song, "--bars", "1-1"],
+    ):
         assert midigen(*words, "--export", "xml").complains("unknown format", "choose one of")
     assert not list(Path().iterdir())
 

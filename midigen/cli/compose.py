@@ -160,7 +160,8 @@ def _compose_many(args: argparse.Namespace) -> int:
         settings |= {"crew": "ray", "address": args.cluster or None}
     with Counter() as counter:
         rows = compose_album(
-            folder, args.count, on_song=lambda done, total: counter.tell("Composing songs", done, total),
+            folder, args.count, export=args.export,
+            on_song=lambda done, total: counter.tell("Composing songs", done, total),
             **given(args, ["jobs"]), **settings,
         )  # fmt: skip
     print("\n".join(table_of(rows)))
