@@ -127,7 +127,7 @@ def read_lyrics(source: str | Path | bytes) -> list[Lyrics]:
                 song.data,
                 song.data if is_karaoke else kar_bytes(song, syllables),
                 lrc_text(song.score, syllables, ends),
-                marked_text(syllables, ticks),
+                marked_text(syllables, ticks, song.score.markers),
             )
         )
     if not found:
@@ -152,7 +152,7 @@ def _lyrics(song: OpenedSong, number: int, sheet: Sheet, setting: Setting, title
         song.data,
         kar_bytes(song, setting.syllables, title=title, language=sheet.language.name),
         lrc_text(song.score, setting.syllables, setting.extents, title=title),
-        marked_text(setting.syllables, ticks),
+        marked_text(setting.syllables, ticks, song.score.markers),
         (*sheet.remarks, *setting.remarks),
     )
 

@@ -27,6 +27,8 @@ from midigen.opened import OpenedSong
 from midigen.score import Score, Text
 from midigen.syllables import LINE, SECTION, Syllable, lines_of, syllables_of, texts_of
 
+_NO_BRACKETS = str.maketrans("[]\r\n", "()  ")
+
 
 def with_lyrics(song: OpenedSong, part: int, syllables: Sequence[Syllable], *, replacing: bool = False) -> bytes:
     """The song's bytes with ``syllables`` as lyric events (UTF-8) in the track of a part (from 0), before its notes.
@@ -174,17 +176,22 @@ def _clock(seconds: float) -> str:
     return f"{hundredths // 6000:02d}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"
 
 
-def marked_text(syllables: Sequence[Syllable], ticks: Sequence[int]) -> str:
+def marked_text(syllables: Sequence[Syllable], ticks: Sequence[int], markers: Sequence[Text] = ()) -> str:
     """The words with marks that :func:`midigen.lyrics.sheet.read_sheet` reads: ``-`` between syllables, ``_`` for each
-    note (of those that begin at ``ticks``) that holds one."""
+    note (of those that begin at ``ticks``) that holds one, and the name of a section that begins with a marker."""
     out: list[str] = []
     words = ""
+    names = {ticks[place]: m.text for m in markers if (place := bisect_left(ticks, m.tick)) < len(ticks)}
+    begins = True
     for number, syllable in enumerate(syllables):
+        if begins and syllable.tick in names:
+            out.append(f"[{names[syllable.tick].translate(_NO_BRACKETS)}]")
         until = syllables[number + 1].tick if number + 1 < len(syllables) and not syllable.ends else syllable.tick + 1
         held = bisect_left(ticks, until) - bisect_left(ticks, syllable.tick + 1)
         text = syllable.text.replace("-", "\\-").replace(" ", "~")
         words += text + "_" * max(held, 0) + ("-" if syllable.joins else " ")
+        begins = syllable.ends == SECTION
         if syllable.ends:
-            out += [words.rstrip(), *([""] if syllable.ends == SECTION else [])]
+            out += [words.rstrip(), *([""] if begins else [])]
             words = ""
     return "\n".join([*out, words.rstrip()]).strip() + "\n"
