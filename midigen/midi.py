@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from midigen.errors import BadFile, OutputError
+from midigen.errors import BadFile, BadRequest, OutputError
 from midigen.events import (
     BEND,
     CONTROL,
@@ -105,6 +105,10 @@ def from_symusic(raw: Any, label: str = "score") -> Score:
     count = sum(len(track.notes) + len(track.controls) + len(track.pitch_bends) for track in raw.tracks)
     if count > MOST_EVENTS // 2:
         raise BadFile(f"{label}: more than {MOST_EVENTS // 2:,} notes and controls; give a song, or a part of this one")
+    maps = (raw.tempos, raw.time_signatures, raw.key_signatures, raw.markers)
+    moves = (events for t in raw.tracks for events in (t.controls, t.pitch_bends, t.lyrics))
+    if any(event.time < 0 for events in (*maps, *moves) for event in events):  # it counts in 32 bits
+        raise BadFile(f"{label}: an event beyond tick {LONGEST_TICKS}; the file is broken")
     parts = []
     lyrics: list[Text] = []
     # In a file of one track (type 0) every channel has that track's name: the song's, and no part's.
@@ -271,6 +275,8 @@ def _part_events(part: Part, channel: int, port: int | None) -> list[_Ordered]:
 def _ended(events: list[_Ordered], end: int) -> list[Event]:
     """Events in their order, and an end of track at ``end`` or after the last."""
     events.sort(key=lambda event: event[:2])
+    if events and events[0][0] < 0:
+        raise BadRequest(f"an event at tick {events[0][0]}: ticks are counted from 0")
     last = max(end, events[-1][0] if events else 0)
     return [*(Event(tick, data) for tick, _, data in events), Event(last, meta(END_OF_TRACK))]
 

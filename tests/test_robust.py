@@ -26,7 +26,7 @@ from midigen.events import LARGEST_FILE, MOST_EVENTS, meta, read_events
 from midigen.lyrics import read_lyrics
 from midigen.midi import midi_bytes, read_midi
 from midigen.opened import open_song
-from midigen.score import Note, Part, Score
+from midigen.score import Note, Part, Score, Text
 
 NOTE = bytes.fromhex("00903c40603c00")
 TINY = smf("00 ff0304 566f6978  # a name\n00 ff5103 07a120\n00 c005\n00 903c40\n60 3c00\n00 ff0502 6c61\n" + END)
@@ -131,6 +131,16 @@ def test_tempos_and_metres_beyond_reason(tempo: str, metre: str) -> None:
             score = getattr(found, "score", found)
             assert np.isfinite(score.duration_seconds)
             assert midi_bytes(score)
+
+
+def test_times_beyond_32_bits() -> None:
+    far = "ffffff7f ff0600\n" * 9  # nine times as far as one delta goes
+    for line in ("00 ff510307a120", "00 b04007", "00 e00040", "00 ff0502 6c61", "00 ff5902 0000"):
+        song = smf(f"{far}{line}\n{END}", f"00 903c40\n60 803c00\n{END}")
+        for read in (read_midi, open_song):
+            assert "beyond tick" in one_line(read, song)
+    with pytest.raises(MidigenError, match="ticks are counted from 0"):
+        midi_bytes(Score((), markers=(Text(-1, "x"),)))
 
 
 def test_tracks_that_are_not_there_and_tracks_without_number() -> None:
