@@ -21,6 +21,7 @@ from midigen.tokenizers.vocabulary import LOWEST_PITCH, Vocabulary
 TOO_LITTLE, ENOUGH = 0.02, 0.12
 LIKELY = 3.0  # nats behind the likeliest chord: so far odds are flattened
 HEARD_QUARTERS = 12.0  # of sounding notes: until then the lead says little, and counts in part
+_PROFILES = correlate_keys(np.eye(12))  # (pitch classes, keys)
 
 
 class Tonality:
@@ -53,8 +54,7 @@ class Tonality:
         fits = correlate_keys(self._time)
         others = fits.copy()
         others[self._own] = -2
-        profiles = correlate_keys(np.eye(12))  # (12 pitch classes, 24 keys)
-        away = profiles[:, self._own[int(np.argmax(fits[self._own]))]] - profiles[:, int(np.argmax(others))]
+        away = _PROFILES[:, self._own[int(np.argmax(fits[self._own]))]] - _PROFILES[:, int(np.argmax(others))]
         return need * away / max(float(np.abs(away).max()), 1e-9)
 
 
