@@ -387,8 +387,6 @@ class Closing(Hand):
         if self._is_drum or cell.touched:
             return
         rest = self._length - (cell.position - self._first)
-        longest = max(DURATIONS[rest >= DURATIONS])
-        held = np.tile(
-            np.where(min(0.75 * rest, longest) <= DURATIONS, 0.0, NEVER), self._v.sizes["touch"] // len(DURATIONS)
-        )
+        least = min(0.75 * self._length, rest - POSITIONS_PER_QUARTER / 4, max(DURATIONS[rest >= DURATIONS]))
+        held = np.tile(np.where(least <= DURATIONS, 0.0, NEVER), self._v.sizes["touch"] // len(DURATIONS))
         reweigh(logits, self._touches, held)

@@ -17,7 +17,7 @@ from midigen.tokenizers.spelling import read_chords
 from midigen.tokenizers.window import FIRST_PART, HARMONY
 
 ALONE = 1.1  # notes at once: a part that is to play no more plays one at a time
-CROWDED = 0.75  # notes for each sixteenth of a bar
+CROWDED = 0.85  # of the sixteenths of a bar: a part hardly begins notes at more of them
 MOST_ALIKE = 7  # bars of a pitched part that are the same one after the other; the next one is another
 
 
@@ -104,14 +104,11 @@ class Conductor:
             hands.append(Closing(lane.kind, length, v, done.notes / max(done.onsets, 1)))
         else:
             hands += self._following(number, bar, shift, followed, luck)
-            together = lane.together if not self._is_crowded(lane, length) else None
             if lane.density:
-                share = self.counts.share(number, bar, lane)
-                stacks = together is not None
+                share, stacks = self.counts.share(number, bar, lane), lane.together is not None
                 hands.append(Amount(share.goal, share.least, share.most, length, lane.kind, v, stacks=stacks))
-            if together:
-                alone = together[1] <= ALONE
-                goal = 1.0 if alone else sum(together) / 2
+            if lane.together:
+                goal, alone = self._at_once(lane, length)
                 done = self.counts.of(number)
                 hands.append(Together(goal, done.notes, done.onsets, lane.kind, v, alone))
         if lane.kind == "drums":
@@ -132,10 +129,18 @@ class Conductor:
             hands.append(OnScale(self.tonality, lean.scale, v))
         return hands
 
-    def _is_crowded(self, lane: Lane, length: int) -> bool:
-        """Whether a bar has hardly room for as many notes, one at a time, as were asked for: then those go before."""
-        room = length / (POSITIONS_PER_QUARTER / 4) * (lane.together or (1.0, 1.0))[1]
-        return lane.density is not None and lane.density[0] > CROWDED * room
+    def _at_once(self, lane: Lane, length: int) -> tuple[float, bool]:
+        """How many notes a part is to begin at once, and whether never more than one.
+
+        Where a bar has hardly room for the notes that were asked for, so few at once, their number goes before.
+        """
+        assert lane.together is not None
+        alone = lane.together[1] <= ALONE
+        goal = 1.0 if alone else sum(lane.together) / 2
+        room = CROWDED * length / (POSITIONS_PER_QUARTER / 4)
+        if lane.density is not None and lane.density[0] > room * lane.together[1]:
+            return max(goal, sum(lane.density) / 2 / room), False
+        return goal, alone
 
     def chords(self, bar: int, shift: int) -> list[Chord]:
         """The chords of a bar, moved by ``shift``."""
