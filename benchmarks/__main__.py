@@ -17,11 +17,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SECTIONS = (
-    ("From a cold start to a song", ["compose", "--runs", "5"], "Targets: the whole command in 8 s, the first bar in "
+    ("From a cold start to a song", ["compose", "--runs", "3"], "Targets: the whole command in 8 s, the first bar in "
      "1 s, 600 MB of memory, `--help` in 0.2 s."),
     ("The same, computed exactly", ["compose", "--runs", "3", "--", "--bars", "32", "--seed", "7", "--mode", "exact"],
      "In float32 instead of 8 bits."),
-    ("A piece", ["notes", "--runs", "5"], "The shipped checkpoint; grammar and sampling included. Target: 10 times as "
+    ("A piece", ["notes", "--runs", "3"], "The shipped checkpoint; grammar and sampling included. Target: 10 times as "
      "fast as `generate` with one token an attribute."),
     ("Beside MIDI-GPT", ["peers.midi_gpt", "--runs", "3"], "Target: 5 times its notes a second."),
     ("Tokens a second", ["engines", str(ROOT / "midigen" / "checkpoints" / "default"), "small", "base"],
@@ -30,8 +30,8 @@ SECTIONS = (
     ("What the fast mode costs", ["quality"], "With an archive of songs as its argument it reads those instead. Bound: "
      "half a percent."),
     ("Takes", ["takes", "--runs", "3"], "Whatever the company and the threads, the notes are the same."),
-    ("A bar, as pieces get longer", ["length", "--runs", "2"], "Target: flat."),
-    ("Stems begun early", ["overlap", "--runs", "3"], "Rendering while the piece is written."),
+    ("A bar, as pieces get longer", ["length", "--runs", "1"], "Target: flat."),
+    ("Stems begun early", ["overlap", "--runs", "2"], "Rendering while the piece is written."),
     ("Rendering", ["rendering", "--runs", "3"], "Stems, beside the usual ways from MIDI to sound."),
     ("Effects", ["effects", "--runs", "2"], "Each on one stem in stereo, one thread."),
     ("Mixing", ["mixing", "--runs", "3"], "Four stems of a song, again with other settings."),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_generation import Digits, Fake, drawn
 
 from midigen.drafting import ALIKE, Reader
-from midigen.generation import Drawn, Forced, OutOfContext, Sampling, Tally, write
+from midigen.generation import Drawn, Forced, OutOfContext, Sampling, Tally, sample, write
 
 
 class Habits(Fake):
@@ -52,6 +52,41 @@ def test_every_token_is_the_one_that_plain_sampling_draws(
     assert guessed[0] == plain[0] and guessed[2] == plain[2]  # the notes, and how often the dice fell
     assert engine.fed == plain_engine.fed  # nothing of a guess is left behind
     assert guessed[1].tokens == plain[1].tokens and guessed[1].nats == plain[1].nats
+
+
+def token_by_token(engine: Fake, seed: int, cells: int) -> list[list[int]]:
+    """The same piece as :func:`piece` writes, by a loop that feeds every token alone and asks the model each time."""
+    dice = np.random.Generator(np.random.PCG64(seed))
+    written: list[list[int]] = []
+    ids = [10, 11]
+    for number in range(cells):
+        logits = [engine.feed(np.array([token])) for token in ids + ([14, 15] if number == 0 else [])][-1]
+        cell, ender, ids = Digits(), 14 if number + 1 < cells else 12, []
+        while True:
+            mask, may_end = cell.allowed(), cell.may_end
+            mask[ender] = may_end
+            choice = logits.astype(np.float64)
+            if mask.sum() > 1 and may_end:
+                later = np.flatnonzero(cell.over() & ~mask)
+                shares = np.append(choice[later], choice[ender])
+                choice[ender] = shares.max() + np.log(np.exp(shares - shares.max()).sum())
+            token = sample(choice, mask, Sampling(), dice)
+            if token == ender and may_end:
+                break
+            cell.push(token)
+            logits = engine.feed(np.array([token]))
+        written.append(cell.written)
+        ids = [14, 15]
+    return written
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 10_000), st.floats(0, 12), st.integers(0, 4))
+def test_tokens_that_are_skipped_or_joined_change_nothing(habits: int, seed: int, strength: float, ahead: int) -> None:
+    """A model that is asked at every token, also where the grammar leaves one choice, writes the same."""
+    plain = token_by_token(Habits(habits, strength=strength), seed, 20)
+    engine = Habits(habits, strength=strength)
+    assert piece(engine, seed, ahead, 20)[0] == plain
 
 
 def test_guesses_that_come_true_cost_no_step() -> None:
