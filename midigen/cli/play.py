@@ -85,7 +85,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _play(args: argparse.Namespace, progress: Progress) -> int:
-    from midigen.live.commands import HELP
     from midigen.live.opening import open_live
 
     names = (*PROMPT_OPTIONS, "seed", "temperature", "top_p", *SOUNDFONT_OPTIONS, *REMIX_OPTIONS, *MODEL_OPTIONS)
@@ -98,6 +97,8 @@ def _play(args: argparse.Namespace, progress: Progress) -> int:
         _end_gracefully(live)
         if heard and (commands == "-" or _is_keyboard()):
             if _is_keyboard():
+                from midigen.live.commands import HELP
+
                 print(WORDS.format(help=HELP), file=sys.stderr)
             threading.Thread(target=_listen, args=(live,), daemon=True).start()
         total = None

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
 
 from midigen.composition.live import Bar
+from midigen.live.rack import Rack
 from midigen.livedesk import LiveDesk
-from midigen.profiles.levels import expected_lufs
-from midigen.renderers import font_of
-from midigen.renderers.fluidsynth import OpenSynthesizer
 from midigen.renderers.live import LivePart
-from midigen.score import Part, Score
+from midigen.score import Score
 from midigen.session import Session
-from midigen.soundfonts import SoundFont
 
 
 class Band(Protocol):
@@ -57,56 +52,6 @@ class Band(Protocol):
     def close(self) -> None:
         """Nothing more is played."""
         ...
-
-
-class Rack:
-    """The synthesizers of a band, which are opened side by side: unpacking a sound may take a second.
-
-    ``fonts`` are those of :meth:`midigen.sound.Sound.fonts`, ``presets`` the sounds in them by part or instrument. What
-    a part will play may not be known yet: one that is opened for it all the same is used if it is right.
-    """
-
-    def __init__(self, fonts: Mapping[str, SoundFont], rate: int, presets: Mapping[str, str] | None = None) -> None:
-        self.rate = rate
-        self._fonts, self._presets = fonts, presets or {}
-        self._pool = ThreadPoolExecutor(8, thread_name_prefix="rack")
-        self._likely: dict[str, tuple[Part, Future[tuple[OpenSynthesizer, float]]]] = {}
-
-    def expect(self, part: Part) -> None:
-        """Open what ``part`` will most likely play."""
-        self._likely[part.name] = part, self._pool.submit(self._open, part)
-
-    def open(self, parts: Sequence[Part]) -> list[tuple[OpenSynthesizer, float]]:
-        """The synthesizers of ``parts``, and how loud each is expected to be (LUFS). Raises
-        :class:`midigen.errors.MidigenError`."""
-        opening = []
-        for part in parts:
-            likely, future = self._likely.pop(part.name, (None, None))
-            if future is None or likely is None or _sound(likely) != _sound(part):
-                self._discard(future)
-                future = self._pool.submit(self._open, part)
-            opening.append(future)
-        for _, future in self._likely.values():
-            self._discard(future)
-        self._pool.shutdown(wait=False)
-        return [future.result() for future in opening]
-
-    def _open(self, part: Part) -> tuple[OpenSynthesizer, float]:
-        font, chosen = font_of(part, self._fonts)
-        preset = self._presets.get(part.name, self._presets.get(part.kind))
-        synthesizer = OpenSynthesizer(part, font, self.rate, chosen=chosen, preset=preset)
-        # While the first is open, its samples are there for another one.
-        return synthesizer, expected_lufs(part, font, chosen=chosen, preset=preset)
-
-    def _discard(self, future: Future[tuple[OpenSynthesizer, float]] | None) -> None:
-        """Close what nobody wants as soon as it is open; what went wrong with it is nobody's business."""
-        if future is not None and not future.cancel():
-            future.add_done_callback(lambda done: None if done.exception() else done.result()[0].close())
-
-
-def _sound(part: Part) -> tuple[str, int, int, bool]:
-    """What decides which sound plays a part."""
-    return part.kind, part.program, part.bank, part.is_drum
 
 
 class SynthBand:

@@ -48,7 +48,7 @@ class Handover:
         self._played: list[Bar] = []
         self._wishes: list[_Wish] = []
         self._rewriting: tuple[_Wish, int, float] | None = None  # what is written again, from where, since when
-        self._rewriting_seconds = REWRITING_SECONDS
+        self.rewriting_seconds = REWRITING_SECONDS
         self._ended = self._closed = self._rests = False
         self._error: BaseException | None = None
         self.effective: list[tuple[int, str]] = []  # chords, as they were said, and the bars (from 0) where they began
@@ -75,7 +75,7 @@ class Handover:
             if self._rewriting is not None:
                 wish, first, since = self._rewriting
                 if bar.number == first:
-                    self._rewriting_seconds = 1.25 * (self._now() - since)
+                    self.rewriting_seconds = 1.25 * (self._now() - since)
                     self._ready = {number: one for number, one in self._ready.items() if number < first}
                     self.effective = [*(one for one in self.effective if one[0] < first), (first, wish.text)]
                 self._rewriting = None
@@ -107,7 +107,7 @@ class Handover:
         """The change for ``wish``: at its bar, or at the first that can be had in time; none where the music ends
         before."""
         first, left = len(self._played), self._seconds_left()
-        while first < following and left < self._rewriting_seconds:
+        while first < following and left < self.rewriting_seconds:
             first, left = first + 1, left + self.bar_seconds
         first = min(max(first, wish.first or 0), following)
         if first >= self.bars:
@@ -119,7 +119,7 @@ class Handover:
         """What was written was played already, in its earlier version: begin later."""
         assert self._rewriting is not None
         wish, _, since = self._rewriting
-        self._rewriting_seconds = max(self._rewriting_seconds, 1.25 * (self._now() - since))
+        self.rewriting_seconds = max(self.rewriting_seconds, 1.25 * (self._now() - since))
         return self._begin(wish, len(self._played) + len(self._ready))
 
     def _heard(self, before: int) -> tuple[Bar, ...]:

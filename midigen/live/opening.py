@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from midigen.composition.live import Bar
 from midigen.errors import BadFile, BadRequest
-from midigen.live.commands import Command, read_commands
-from midigen.live.playing import Live, Output, Report
-from midigen.live.sinks import BUFFER_SECONDS
-from midigen.live.transport import Played
-from midigen.midi import read_midi
-from midigen.prompt import Prompt
-from midigen.session.files import NAME
-from midigen.song import named, named_apart
+from midigen.prompt import Prompt, parse_parts
 from midigen.sound import Sound
+
+if TYPE_CHECKING:
+    from midigen.composition.live import Bar
+    from midigen.live.commands import Command
+    from midigen.live.playing import Live, Report
+    from midigen.live.transport import Played
 
 _NAMES = ("mute", "solo", "parts")
 
@@ -52,7 +50,7 @@ def open_live(
     to: str | Path | None = None,
     device: str | None = None,
     midi_port: str | None = None,
-    buffer_seconds: float = BUFFER_SECONDS,
+    buffer_seconds: float = 0.25,
     mix_file: str | Path | None = None,
     commands: str | Path | Iterable[str | Command] = (),
     on_news: Callable[[Played], None] = lambda news: None,
@@ -73,22 +71,42 @@ def open_live(
     cannot be chosen. Raises :class:`BadRequest` for others, and all that :class:`~midigen.live.playing.Live` raises.
     """
     _check_settings(settings, with_music=song is None)
-    plain: dict[str, Any] = {name: named(value) if name in _NAMES else value for name, value in settings.items()}
+    plain: dict[str, Any] = {
+        name: parse_parts(value) if name in _NAMES and isinstance(value, str) else value
+        for name, value in settings.items()
+    }
     sound = Sound(**{field.name: plain[field.name] for field in fields(Sound) if field.name in plain})
-    asked: dict[str, Any] = {field.name: plain[field.name] for field in fields(Prompt) if field.name in plain}
-    if isinstance(asked.get("chords"), str):
-        from midigen.charts import chart_text
-
-        asked["chords"] = chart_text(asked["chords"])
+    prompt = Prompt(**{field.name: plain[field.name] for field in fields(Prompt) if field.name in plain})
     score, source = None, None
     if song is not None:
         score, source, mix_file = _opened(Path(song), mix_file)
-    given = list(read_commands(commands)) if isinstance(commands, str | Path) else _read(commands)
-    live = Live(
-        Prompt(**asked), song=score, sound=sound,
-        output=Output(to, device, midi_port, buffer_seconds), mix_file=mix_file, commands=given,
-        checkpoint=checkpoint, engine=engine, mode=mode, threads=threads, on_news=on_news, on_wait=on_wait,
-    )  # fmt: skip
+    names = list(zip(prompt.part_names, prompt.kinds, strict=True))
+    parts = names if score is None else [(part.name, part.kind) for part in score.parts]
+    rack = None
+    if midi_port is None:
+        # Before all that is loaded for composing: to unpack a piano takes as long as that.
+        from midigen.live.rack import open_rack
+
+        rack = open_rack(sound, parts, score)
+    try:
+        from midigen.live.commands import read_commands
+        from midigen.live.playing import Live, Output
+
+        if prompt.chords is not None:
+            from midigen.charts import chart_text
+
+            prompt = replace(prompt, chords=chart_text(prompt.chords))
+        given = read_commands(commands) if isinstance(commands, str | Path) else _read(commands)
+        live = Live(
+            prompt, song=score, sound=sound,
+            output=Output(to, device, midi_port, buffer_seconds), mix_file=mix_file, commands=given,
+            checkpoint=checkpoint, engine=engine, mode=mode, threads=threads, on_news=on_news, on_wait=on_wait,
+            rack=rack,
+        )  # fmt: skip
+    except BaseException:
+        if rack is not None:
+            rack.close()
+        raise
     live.source = source
     return live
 
@@ -104,6 +122,10 @@ def _check_settings(settings: Mapping[str, Any], *, with_music: bool) -> None:
 
 
 def _opened(path: Path, mix_file: str | Path | None) -> tuple[Any, Path, str | Path | None]:
+    from midigen.midi import read_midi
+    from midigen.session.files import NAME
+    from midigen.song import named_apart
+
     file = path / "song.mid" if path.is_dir() else path
     if path.is_dir() and not file.is_file():
         raise BadFile(f"{path}: holds no song.mid; give a MIDI file, or the folder of a song")
@@ -117,6 +139,8 @@ def _opened(path: Path, mix_file: str | Path | None) -> tuple[Any, Path, str | P
 
 
 def _read(commands: Iterable[str | Command]) -> list[Command]:
+    from midigen.live.commands import read_commands
+
     lines: Sequence[str | Command] = list(commands)
-    read = [one for one in lines if isinstance(one, Command)]
+    read = [one for one in lines if not isinstance(one, str)]
     return [*read, *read_commands([one for one in lines if isinstance(one, str)])]

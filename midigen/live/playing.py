@@ -14,15 +14,16 @@ import numpy as np
 
 from midigen.composition.live import Bar, Change, LivePiece
 from midigen.errors import BadRequest
-from midigen.live.band import Band, Rack, SynthBand
+from midigen.live.band import Band, SynthBand
 from midigen.live.commands import Command, check_commands, read_command
 from midigen.live.handover import Closed, Handover
 from midigen.live.ports import PortBand, open_port
+from midigen.live.rack import Rack, open_rack
 from midigen.live.sinks import BUFFER_SECONDS, DeviceSink, FileSink, NullSink, Sink
 from midigen.live.sources import SongSource, Source
 from midigen.live.transport import Played, Transport
 from midigen.prompt import Prompt
-from midigen.score import Part, Score
+from midigen.score import Score
 from midigen.session import Session
 from midigen.sound import Sound
 
@@ -78,7 +79,8 @@ class Live:
     What is said while a bar is given takes effect at the next one; :mod:`midigen.live.commands` has the words. Into a
     file it plays as fast as it can, and the same words at the same bars give the same file; towards ears a thread of
     its own plays, and whoever iterates only watches. ``mix_file`` is a ``mix.toml`` that is read before and whenever it
-    changes. ``song`` is a score that is there already, played in place of a composed piece. Raises
+    changes. ``song`` is a score that is there already, played in place of a composed piece; ``rack`` what
+    :func:`midigen.live.rack.open_rack` gave, where that was done before. Raises
     :class:`midigen.errors.MidigenError`, for what cannot be had before anything is heard.
     """
 
@@ -97,6 +99,7 @@ class Live:
         threads: int | None = None,
         on_news: Callable[[Played], None] = lambda news: None,
         on_wait: Callable[[int], None] = lambda bar: None,
+        rack: Rack | None = None,
     ) -> None:
         self._began = time.perf_counter()
         self.sound, self.output = sound or Sound(), output or Output()
@@ -108,6 +111,7 @@ class Live:
         self._on_news, self._on_wait = on_news, on_wait
         self._news: list[Played] = []
         self._resources = ExitStack()
+        self._rack = rack
         self._source: Source | None = None
         self._transport: Transport | None = None
         self._sink: Sink | None = None
@@ -264,14 +268,8 @@ class Live:
         sound = self.sound
         port = None if self.output.midi_port is None else open_port(self.output.midi_port)
         self._sink = self._opened_sink()
-        rack = None
-        if port is None:
-            from midigen.renderers.fluidsynth import load_library
-
-            fonts = sound.fonts(self._parts)
-            load_library()
-            rack = Rack(fonts, sound.rate, sound.sound_for)
-        self._source = self._opened_source(rack)
+        rack = None if port is not None else self._rack or open_rack(sound, self._parts, self._song)
+        self._source = self._opened_source()
         self._since = time.perf_counter()
         Thread(target=self._compose, name="composer", daemon=True).start()
         try:
@@ -306,18 +304,11 @@ class Live:
             DeviceSink(rate, output.device, output.buffer_seconds) if output.to is None else FileSink(output.to, rate)
         )
 
-    def _opened_source(self, rack: Rack | None) -> Source:
+    def _opened_source(self) -> Source:
         if self._song is not None:
             return self._source_of_song
         from midigen.composition import open_player
-        from midigen.instruments import INSTRUMENTS
 
-        if rack is not None:  # unpacked while the model is read
-            programs = {wish.name: wish.program for wish in self._request.wishes}
-            for name, kind in self._parts:
-                row = INSTRUMENTS[kind]
-                asked = programs.get(name)
-                rack.expect(Part(name, kind, row.default_program if asked is None else asked, row.is_drum))
         player = open_player(self._checkpoint, self._engine, self._mode, self._threads)
         return LivePiece(self._request, player)
 
