@@ -228,7 +228,9 @@ def loaded_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "words", (["--help"], ["compose", "--help"], ["play", "--help"], ["render", "--help"], ["mix", "--help"]), ids=" ".join
+    "words",
+    (["--help"], ["compose", "--help"], ["play", "--help"], ["render", "--help"], ["mix", "--help"]),
+    ids=" ".join,
 )
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     loaded = loaded_by(f"from midigen.__main__ import main\nmain({words!r})")

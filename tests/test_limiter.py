@@ -15,6 +15,7 @@ from midigen.limiter import (
     MARGIN_DB,
     RELEASE_DB_PER_SECOND,
     Limited,
+    LiveLimiter,
     gain_curve,
     hop_frames,
     limit,
@@ -159,3 +160,30 @@ def test_silence_and_the_shortest_sounds() -> None:
         short = limit(Audio(np.full((1, frames), 0.9, dtype=np.float32), RATE), 6.0, -1.0)
         assert true_peak_dbtp(short) <= -1.0
         assert short.limited_db > 4
+
+
+@pytest.mark.parametrize(("rate", "size"), [(44_100, 512), (48_000, 333), (96_000, 1_024)])
+def test_a_live_limiter_gives_what_the_limiter_of_the_whole_does(rate: int, size: int) -> None:
+    sound = drums(rate=rate)
+    loud = Audio(sound.samples * np.float32(5), rate)
+    expected = whole(limit(loud, 0.0, -1.0))
+    live = LiveLimiter(rate, -1.0)
+    fed = np.pad(loud.samples, ((0, 0), (0, live.latency_frames)))
+    blocks = [live.process(fed[:, start : start + size]) for start in range(0, fed.shape[1], size)]
+    got = np.concatenate(blocks, axis=1)[:, live.latency_frames :]
+    # Before the middle of the first hop the one stands still, where the other comes from the silence before.
+    assert np.abs(got - expected)[:, hop_frames(rate) // 2 :].max() < 1e-6
+    assert np.abs(got - expected).max() < 1e-3
+    assert live.limited_db > 6
+    assert true_peak_dbtp(Audio(got, rate)) <= -1.0
+
+
+def test_a_live_limiter_leaves_what_is_under_the_ceiling() -> None:
+    sound = drums().samples * np.float32(0.2)
+    live = LiveLimiter(RATE, -1.0)
+    fed = np.pad(sound, ((0, 0), (0, live.latency_frames)))
+    got = np.concatenate([live.process(fed[:, at : at + 512]) for at in range(0, fed.shape[1], 512)], axis=1)
+    assert np.array_equal(got[:, live.latency_frames :], sound)
+    live.set_ceiling(-20.0)
+    quiet = np.concatenate([live.process(fed[:, at : at + 512]) for at in range(0, fed.shape[1], 512)], axis=1)
+    assert np.abs(quiet[:, live.latency_frames * 2 :]).max() <= 10 ** (-20 / 20)
