@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import random
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -26,7 +27,7 @@ from midigen.exporters import EXPORTERS, Project, Strip, plain_tempo
 from midigen.exporting import export, format_of, formats_of, project_of, read_project, write_export
 from midigen.midi import midi_bytes, read_midi, write_midi
 from midigen.mixing import balance_trim_db
-from midigen.score import Bend, Metre, Score, Tempo, Text
+from midigen.score import Bend, Control, Key, Metre, Note, Part, Score, Tempo, Text
 from midigen.session import Channel, Master, Session, StemFile
 from midigen.session.files import write_session
 
@@ -440,6 +441,67 @@ def test_strips_of_unknown_instruments() -> None:
     assert strip.colour.startswith("#") and strip.pan == 0.0
     assert Project(make_band(1)).title == "band" and Project(Score(())).title == "midigen"
     assert Project(make_band(1)).seconds == pytest.approx(2.0, abs=0.1)
+
+
+def any_score(seed: int) -> Score:
+    """A score that no musician would write, of all that a MIDI file may hold."""
+    dice = random.Random(seed)
+    quarter = dice.choice((1, 2, 24, 96, 120, 480, 960, 10_080, 32_767))
+    end = dice.randint(1, 8) * 4 * quarter
+    metres = [Metre(0, dice.randint(1, 17), 2 ** dice.randint(0, 6))]
+    for _ in range(dice.randint(0, 3)):
+        metres.append(
+            Metre(metres[-1].tick + dice.randint(1, 9 * quarter), dice.randint(1, 12), 2 ** dice.randint(1, 4))
+        )
+    tempos = [Tempo(0, dice.choice((0.5, 20.0, 120.0, 3000.5)))]
+    tempos += [Tempo(dice.randint(1, end) + n * end, dice.uniform(5, 400)) for n in range(dice.randint(0, 3))]
+
+    def words(known: Sequence[str]) -> tuple[Text, ...]:
+        return tuple(sorted(Text(dice.randint(0, end), dice.choice(known)) for _ in range(dice.randint(0, 6))))
+
+    parts = []
+    for number in range(dice.randint(1, 3)):
+        notes = []
+        for _ in range(dice.randint(1, 50)):
+            onset = dice.randint(0, end)
+            onset = onset // max(quarter // 4, 1) * max(quarter // 4, 1) if dice.random() < 0.6 else onset
+            length = dice.choice((0, 1, quarter // 8, quarter // 2, quarter, 9 * quarter))
+            notes.append(Note(onset, dice.randint(0, 127), length, dice.randint(1, 127)))
+        parts.append(
+            Part(
+                f"{number} {dice.choice(('piano', '<&>', 'ü', 'a' * 80))}", dice.choice(("piano", "guitar", "other")),
+                dice.randint(0, 127), dice.random() < 0.25, notes=tuple(sorted(notes)),
+                controls=tuple(sorted(Control(dice.randint(0, end), dice.randint(0, 127), 5) for _ in range(2))),
+                bends=(Bend(dice.randint(0, end), dice.randint(-8192, 8191)),),
+                lyrics=words(("la ", "lo", "\r", "é-", "好", "_")),
+            )
+        )  # fmt: skip
+    keys = (Key(0, dice.randint(0, 11), dice.choice(("major", "minor"))),)[: dice.randint(0, 1)]
+    chords = words(("Am", "C7(b9)/E", "N.C.", "Bb", "F#m7b5", "rubbish", "E7#9", "Dbmaj13", "Ebdim7"))
+    return Score(
+        tuple(parts), tuple(tempos), tuple(metres), keys, words(("A", "", 'verse & "x"')), chords,
+        title=dice.choice(("", "<>")), ticks_per_quarter=quarter,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_whatever_a_score_holds_can_be_written(seed: int, tmp_path: Path) -> None:
+    project = project_of(any_score(seed))
+    root, _ = opened(write_export(project, "dawproject", tmp_path / "x.dawproject"))
+    check_project(root)
+    page = ElementTree.parse(write_export(project, "musicxml", tmp_path / "x.musicxml")).getroot()
+    for measure in page.iter("measure"):
+        lengths, at = set(), 0
+        for element in measure:
+            if element.tag == "backup":
+                lengths.add(at)
+                at -= int(element.findtext("duration") or 0)
+            elif element.tag == "note" and element.find("chord") is None:
+                at += int(element.findtext("duration") or 0)
+        assert lengths | {at} == {at} and at > 0
+    rpp = pytest.importorskip("rpp")
+    text = write_export(project, "rpp", tmp_path / "x.rpp").read_text(encoding="utf-8")
+    assert len(rpp.loads(text).findall("TRACK")) == len(project.strips)
 
 
 # The command line

@@ -200,10 +200,11 @@ def _add_audio(clips: Element, name: str, title: str, stem: AudioFile, score: Sc
 
 def _warps(seconds: float, score: Score) -> list[tuple[float, float]]:
     """Beats and seconds that belong together: at every change of tempo under the sound, and at its end."""
-    found = [(tempo.tick / score.ticks_per_quarter, float(score.seconds(tempo.tick))) for tempo in score.tempos]
-    found = [pair for pair in found if pair[1] < seconds]
-    beat, at = found[-1]
-    tempo = next(tempo for tempo in reversed(score.tempos) if tempo.tick / score.ticks_per_quarter == beat)
+    ticks = np.array([tempo.tick for tempo in score.tempos])
+    pairs = zip((ticks / score.ticks_per_quarter).tolist(), score.seconds(ticks).tolist(), score.tempos, strict=True)
+    under = [(beat, at, tempo) for beat, at, tempo in pairs if at < seconds]
+    beat, at, tempo = under[-1]
+    found = [(beat, at) for beat, at, _ in under]
     return [*found, (beat + (seconds - at) * tempo.qpm / 60, seconds)]
 
 

@@ -14,6 +14,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from midigen import __version__
 from midigen.effects.stereo import factor
 from midigen.errors import MissingTool
@@ -93,16 +95,16 @@ def _tempos(score: Score) -> Any:
     """The tempo map: a point for every change of tempo or metre, holding until the next."""
     points = sorted({tempo.tick for tempo in score.tempos} | {metre.tick for metre in score.metres})
     lines = [_line("ACT", 1, -1), _line("VIS", 1, 0, 1), _line("DEFSHAPE", 1, -1, -1)]
-    starts = set(score.bar_starts().tolist())
-    before = None
-    for tick in points:
-        qpm = float([tempo.qpm for tempo in score.tempos if tempo.tick <= tick][-1])
-        metre = score.metre_at(tick)
-        point = ["PT", float(score.seconds(tick)), qpm, 1]
-        if metre != before:
+    tempos = {tempo.tick: float(tempo.qpm) for tempo in score.tempos}
+    metres = {metre.tick: metre for metre in score.metres}
+    qpm, before = tempos[0], None
+    for tick, seconds in zip(points, score.seconds(np.array(points)).tolist(), strict=True):
+        qpm = tempos.get(tick, qpm)
+        point: list[object] = ["PT", seconds, qpm, 1]
+        if (metre := metres.get(tick)) is not None:
             # 1: tempo and metre; 5: the bar before it may be cut short.
-            whole = before is None or (tick - before.tick) % round(before.quarters * score.ticks_per_quarter) == 0
-            point += [(metre.denominator << 16) + metre.numerator, 0, 1 if whole and tick in starts else 5]
+            bars = 0.0 if before is None else (tick - before.tick) / (before.quarters * score.ticks_per_quarter)
+            point += [(metre.denominator << 16) + metre.numerator, 0, 1 if bars.is_integer() else 5]
             before = metre
         lines.append(_line(*point))
     return _element("TEMPOENVEX", children=lines)

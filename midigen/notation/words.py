@@ -62,7 +62,7 @@ def lyrics_under(part: Part, strikes: Sequence[Strike], ticks_per_quarter: int) 
 def place_of(tick: int, score: Score, measures: Sequence[Measure], *, to_bar: bool = False) -> tuple[int, int]:
     """The number of a measure and the nearest beat in it; with ``to_bar`` the beginning of the nearest bar."""
     where = tick * UNITS / score.ticks_per_quarter
-    number = max(sum(measure.start <= where + UNITS / 4 for measure in measures) - 1, 0)
+    number = max(bisect_right(measures, where + UNITS / 4, key=lambda measure: measure.start) - 1, 0)
     measure = measures[number]
     if to_bar:
         later = number + 1 < len(measures) and where - measure.start > measure.length / 2
@@ -86,16 +86,18 @@ def chords_over(score: Score, measures: Sequence[Measure]) -> tuple[Placed, ...]
 def tempos_over(score: Score, measures: Sequence[Measure]) -> tuple[tuple[int, int, float, bool], ...]:
     """The tempos as measure (from 1), place (units), quarters a minute, and whether a reader is told."""
     scale = UNITS / score.ticks_per_quarter
+    starts = [measure.start for measure in measures]
     by_place: dict[tuple[int, int], float] = {}
     for tempo in score.tempos:
-        number = max(sum(measure.start <= tempo.tick * scale + 0.5 for measure in measures) - 1, 0)
-        place = min(round(tempo.tick * scale) - measures[number].start, measures[number].length - 1)
+        number = max(bisect_right(starts, tempo.tick * scale + 0.5) - 1, 0)
+        place = min(round(tempo.tick * scale) - starts[number], measures[number].length - 1)
         by_place[number + 1, max(place, 0)] = tempo.qpm
+    last = dict(sorted(by_place))  # the last place of each measure
     shown: float | None = None
     found = []
     for (number, place), qpm in sorted(by_place.items()):
         # A tempo that follows a player beat by beat is for playing; a reader is told what stays for a bar or more.
-        lasts = not any(n == number and p > place for n, p in by_place)
+        lasts = last[number] == place
         tell = shown is None or (lasts and place == 0 and abs(qpm - shown) > SAME_TEMPO * shown)
         shown = qpm if tell else shown
         found.append((number, place, qpm, tell))
