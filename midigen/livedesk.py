@@ -88,6 +88,12 @@ class LiveDesk:
         """The most that the limiter took away so far."""
         return self._limiter.limited_db
 
+    def expect(self, lufs: Mapping[str, float]) -> None:
+        """Take the parts to be as loud as this; before anything was played."""
+        for name, strip in self._strips.items():
+            strip.trim_db = balance_trim_db(lufs[name], strip.kind)
+            strip.begin()
+
     def set(self, session: Session) -> None:
         """Mix as ``session`` says from the next block on. Raises :class:`midigen.errors.BadRequest` for one that does
         not fit the parts, or lets none of them be heard, and leaves everything as it is."""
@@ -269,6 +275,9 @@ class _Strip:
     rate: int
 
     def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
         self._trim = factor(self.trim_db)
 
     def balanced(self, block: np.ndarray) -> np.ndarray:

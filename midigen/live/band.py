@@ -9,6 +9,7 @@ import numpy as np
 from midigen.composition.live import Bar
 from midigen.live.rack import Rack
 from midigen.livedesk import LiveDesk
+from midigen.mixing import BAND_LUFS
 from midigen.renderers.live import LivePart
 from midigen.score import Score
 from midigen.session import Session
@@ -61,14 +62,15 @@ class SynthBand:
     def __init__(self, score: Score, rack: Rack, session: Session, block_frames: int) -> None:
         self.rate = rack.rate
         self._bars = 0
+        parts = [(part.name, part.kind) for part in score.parts]
+        # The desk is made while sounds are unpacked: both take tenths of a second.
+        self._desk = LiveDesk(parts, session, dict.fromkeys(dict(parts), BAND_LUFS), rack.rate, block_frames)
         opened = rack.open(score.parts)
+        self._desk.expect({part.name: lufs for part, (_, lufs) in zip(score.parts, opened, strict=True)})
         self._parts = [
             LivePart(score, part, synthesizer, rack.rate)
             for part, (synthesizer, _) in zip(score.parts, opened, strict=True)
         ]
-        levels = {part.name: lufs for part, (_, lufs) in zip(score.parts, opened, strict=True)}
-        parts = [(part.name, part.kind) for part in score.parts]
-        self._desk = LiveDesk(parts, session, levels, rack.rate, block_frames)
 
     @property
     def latency_frames(self) -> int:
