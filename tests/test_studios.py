@@ -45,8 +45,8 @@ def test_what_another_program_keeps(studio: Studio) -> None:
 @pytest.mark.skipif(shutil.which("lmms") is None, reason="LMMS is not installed")
 def test_lmms_imports_it(tmp_path: Path) -> None:
     (tmp_path / "song.mid").write_bytes(midi_bytes(studio_song()))
-    said = import_into_lmms(tmp_path)
-    assert "error" not in said.lower()
+    # It tells of sound cards that are not there; that it ended well, and in time, is looked at inside.
+    assert "mthd" in import_into_lmms(tmp_path).lower()
 
 
 def test_a_program_that_fails_or_hangs_is_told_of(tmp_path: Path) -> None:
