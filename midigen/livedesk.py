@@ -41,7 +41,8 @@ class LiveDesk:
     """Mixes ``parts`` (name and instrument) block by block, as ``session`` says.
 
     ``expected_lufs`` is how loud each part is thought to be. Blocks are of ``block_frames``, or of less at the end.
-    What goes in comes out ``latency_frames`` later. Raises :class:`midigen.errors.BadRequest` for a session that does
+    What goes in comes out ``latency_frames`` later. Equalisers that are to be set by their part's spectrum are not: it
+    is not known yet. Raises :class:`midigen.errors.BadRequest` for a session that does
     not fit the parts, or lets none of them be heard.
     """
 

@@ -505,6 +505,27 @@ def test_music_is_heard_through_a_device(sounddevice: Any, settings: dict[str, A
     assert np.abs(np.concatenate(sounddevice.streams[0].heard)).max() > 0.05
 
 
+def test_a_device_that_goes_away_is_told_of(sounddevice: Any) -> None:
+    block = np.zeros((2, 512), dtype=np.float32)
+    with pytest.raises(OutputError, match="the audio device has stopped"), DeviceSink(44_100, None, 0.1) as sink:
+        for number in range(200):
+            if number == 20:
+                sounddevice.streams[0].active = False
+            sink.write(block)
+
+
+@needs_fluidsynth
+def test_who_turns_away_ends_the_music(sounddevice: Any, settings: dict[str, Any]) -> None:
+    with open_live(buffer_seconds=0.2, **settings) as live:
+        for bar in live:
+            if bar.number == 1:
+                break
+    names = {thread.name for thread in threading.enumerate()}
+    assert "player" not in names
+    with pytest.raises(BadRequest, match="played already"):
+        list(live)
+
+
 def test_devices_that_cannot_be_had_get_one_line(sounddevice: Any) -> None:
     with pytest.raises(BadRequest, match=r"audio device 'violin' is not there: there are Speakers, Old card; or play"):
         DeviceSink(44_100, "violin")

@@ -149,8 +149,9 @@ def _switched(name: str, on: bool) -> Callable[[Session, Parts, str], Session]:
 
 
 def _preset(session: Session, parts: Parts, words: str) -> Session:
-    fresh = replace(preset(words), stems=session.stems, tempo_qpm=session.tempo_qpm, title=session.title)
-    return fresh.seated(parts)
+    named = preset(words)
+    mixed = {name: getattr(named, name) for name in ("channels", "buses", "reverb", "delay", "master")}
+    return replace(session, **mixed).seated(parts)
 
 
 def _loudness(session: Session, parts: Parts, words: str) -> Session:

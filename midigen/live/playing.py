@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 
@@ -111,6 +111,8 @@ class Live:
         self._on_news, self._on_wait = on_news, on_wait
         self._news: list[Played] = []
         self._resources = ExitStack()
+        self._closing = Event()
+        self._player: Thread | None = None
         self._rack = rack
         self._source: Source | None = None
         self._transport: Transport | None = None
@@ -142,7 +144,10 @@ class Live:
 
     def close(self) -> None:
         """Let go of everything; a file that is not finished is not written."""
+        self._closing.set()
         self._handover.close()
+        if self._player is not None:  # it must not play with what is closed
+            self._player.join()
         self._resources.close()
 
     def say(self, line: str) -> None:
@@ -176,7 +181,8 @@ class Live:
                 end = error
             bars.put(end)
 
-        Thread(target=run, name="player", daemon=True).start()
+        self._player = Thread(target=run, name="player", daemon=True)
+        self._player.start()
         while isinstance(item := bars.get(), Bar):
             yield item
         if item is not None:
@@ -353,6 +359,8 @@ class Live:
                         continue
                     if self._first_sound is None and item.shape[1]:
                         self._first_sound = time.perf_counter()
+                    if self._closing.is_set():
+                        raise Closed
                     self._sink.write(np.clip(item, -1.0, 1.0) if self.output.realtime else item)
             finally:
                 self._handover.close()

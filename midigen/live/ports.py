@@ -49,8 +49,8 @@ class Clock:
 
 
 class PortBand:
-    """A :class:`midigen.live.band.Band` whose synthesizers hang at ``port``: parts on channels of their own, drums on
-    10, with bank and program at the start.
+    """A :class:`midigen.live.band.Band` whose synthesizers hang at ``port``: parts on channels of their own (from
+    the sixteenth on they share them), drums on 10, with bank and program at the start.
 
     Gains are sent as volume (controller 7, by its law of 40 log10; more than 4 dB up it cannot go), pans as controller
     10, and a part that is not heard gets volume 0. The rest of the mix is the synthesizers' own. Time is kept by

@@ -127,6 +127,8 @@ class DeviceSink:
         """Take a block; waits until there is room for it. Sound begins when the ring is half full."""
         while not self._ring.write(block):
             self._begin()
+            if not self._stream.active:
+                raise OutputError(f"the audio device has stopped; start again, or {ELSEWHERE}")
             time.sleep(block.shape[1] / self._rate / 4)
         if self._ring.held >= self._ring.frames // 2:
             self._begin()
