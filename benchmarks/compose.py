@@ -28,10 +28,11 @@ FIRST_BAR = "first bar"
 
 @dataclass
 class Run:
-    """One run of the command: wall seconds, most megabytes, and the seconds of its stages."""
+    """One run of the command: wall seconds, most megabytes, processor seconds, and the seconds of its stages."""
 
     wall_seconds: float
     peak_megabytes: float
+    processor_seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
 
 
@@ -53,7 +54,7 @@ def measure(words: list[str], folder: Path) -> Run:
         raise RuntimeError(f"midigen {' '.join(words)}: exit code {process.returncode}: {said.strip()}")
     scale = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes elsewhere
     stages = {name: float(seconds) for name, seconds in re.findall(r"^([a-z ]+?)\s+([\d.]+) s\b", said, re.MULTILINE)}
-    return Run(wall, usage.ru_maxrss / scale, stages)
+    return Run(wall, usage.ru_maxrss / scale, usage.ru_utime + usage.ru_stime, stages)
 
 
 def rows(runs: list[Run], helps: list[Run]) -> list[tuple[str, str, str]]:
@@ -70,6 +71,7 @@ def rows(runs: list[Run], helps: list[Run]) -> list[tuple[str, str, str]]:
         row("start-up", rest, "s", 2),
         *table,
         row("**whole command**", [run.wall_seconds for run in runs], "s", 2),
+        row("processor time, of all threads", [run.processor_seconds for run in runs], "s", 2),
         row("first bar, from the start", first, "s", 2),
         row("peak memory", [run.peak_megabytes for run in runs], "MB", 0),
         row("`--help`", [run.wall_seconds for run in helps], "s", 3),
