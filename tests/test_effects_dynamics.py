@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from midigen.effects.dynamics import Compressor, Ducking
@@ -82,6 +82,7 @@ def test_a_ratio_of_one_is_the_make_up_gain_alone() -> None:
 
 
 @settings(max_examples=30)
+@example(threshold_db=-20.0, ratio=2.0, knee_db=2.2250738585072014e-308, levels=[0.0, -20.0])
 @given(
     threshold_db=st.floats(-60, 0), ratio=st.floats(1, 100), knee_db=st.floats(0, 40),
     levels=st.lists(st.floats(-90, 20), min_size=2, max_size=20),

@@ -57,7 +57,8 @@ class Compressor:
         bent = np.maximum(over_db, 0.0)
         if self.knee_db:
             inside = 2 * np.abs(over_db) < self.knee_db
-            bent = np.where(inside, (over_db + self.knee_db / 2) ** 2 / (2 * self.knee_db), bent)
+            into = np.clip(over_db, -self.knee_db / 2, self.knee_db / 2) + self.knee_db / 2  # outside it would overflow
+            bent = np.where(inside, into**2 / (2 * self.knee_db), bent)
         return bent * (1 - 1 / self.ratio)
 
     def output_db(self, level_db: np.ndarray) -> np.ndarray:
