@@ -34,7 +34,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.made
 	@touch $@
 
 $(VENV)/.installed-for-tests: pyproject.toml | $(VENV)/.made
-	$(RUN) pip install --quiet --disable-pip-version-check '$(TORCH)' --editable '.[dev,train]'
+	$(RUN) pip install --quiet --disable-pip-version-check '$(TORCH)' --editable '.[dev,train,audio]'
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.made: | system

@@ -1,8 +1,12 @@
 """Recordings whose notes are known: single parts of songs, played by midigen's own renderer.
 
 What hearing is tuned and measured on. A recording is the stretch of a song, ``SECONDS`` long, in which its part plays
-most; of every song, one part of an instrument. Onsets that are so near that one sound hides the other (the same pitch
-within ``DOUBLED_SECONDS``) are one, since two notes of one pitch at one time cannot be told from one by anybody.
+most; of every song, one part of an instrument. Of what a file holds, that is taken which can be heard as notes:
+
+- Pitch bends are left out: a bent note has not the pitch of its number.
+- Onsets of one pitch within ``DOUBLED_SECONDS`` are one: nobody can tell two notes of one pitch at one time from one.
+- Parts that nobody could play are passed over: where more than one note in twenty is shorter than ``SHORT_SECONDS``, or
+  notes begin at more than ``MOST_ONSETS`` times a second (files where notes stand for an effect).
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ from midigen.soundfonts import choose_soundfont
 SECONDS, LEAD_SECONDS, TAIL_SECONDS = 45.0, 0.5, 2.0
 FEWEST_NOTES, SOFTEST = 40, 10  # velocity: what is softer is often a trick and no note
 DOUBLED_SECONDS = 0.02
+SHORT_SECONDS, SHORT_SHARE = 0.04, 0.05
+MOST_ONSETS, CHORD_SECONDS = 12.0, 0.03
 RATE = 44_100
 
 
@@ -110,12 +116,17 @@ def excerpt(score: Score, kind: str) -> tuple[Score, np.ndarray] | None:
     # of what was turned before the stretch, the last state counts; of what comes after it, nothing
     last_tick = int(score.ticks(start + SECONDS))
     controls = [replace(c, tick=int(placed(np.array(c.tick)))) for c in part.controls if c.tick < last_tick]
-    bends = [replace(b, tick=int(placed(np.array(b.tick)))) for b in part.bends if b.tick < last_tick]
-    alone = Part(
-        kind, kind, part.program, notes=tuple(played), controls=tuple(controls), bends=tuple(bends), bank=part.bank
-    )
+    alone = Part(kind, kind, part.program, notes=tuple(played), controls=tuple(controls), bank=part.bank)
     cut = replace(blank, parts=(alone,))
-    return cut, known_notes(cut)
+    notes = known_notes(cut)
+    return (cut, notes) if is_playable(notes) else None
+
+
+def is_playable(notes: np.ndarray) -> bool:
+    """Whether somebody could play ``notes``: not too many are too short, nor do they come too fast."""
+    short = np.mean(notes[:, 1] - notes[:, 0] < SHORT_SECONDS)
+    onsets = 1 + np.count_nonzero(np.diff(notes[:, 0]) > CHORD_SECONDS)
+    return bool(short <= SHORT_SHARE and onsets <= MOST_ONSETS * max(np.ptp(notes[:, 0]), 1.0))
 
 
 def known_notes(score: Score) -> np.ndarray:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from midigen.restoring import clean_files
     from midigen.score import Score
     from midigen.song import Song, mix_files, render_midi
+    from midigen.transcribing import Hearing, transcribe
 
 _HOMES = {
     "compose": "midigen.composing",
@@ -42,6 +43,8 @@ _HOMES = {
     "render_midi": "midigen.song",
     "mix_files": "midigen.song",
     "clean_files": "midigen.restoring",
+    "transcribe": "midigen.transcribing",
+    "Hearing": "midigen.transcribing",
     "Song": "midigen.song",
     "Prompt": "midigen.prompt",
     "Score": "midigen.score",
@@ -50,6 +53,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Hearing",
     "Prompt",
     "Score",
     "Song",
@@ -69,6 +73,7 @@ __all__ = [
     "read_midi",
     "render_midi",
     "set_lyrics",
+    "transcribe",
     "vary",
     "write_midi",
 ]

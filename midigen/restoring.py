@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +15,11 @@ from midigen.audio import check_sound_file, open_audio, write_audio
 from midigen.cleaning import Cleaned, Cleaning, clean
 from midigen.cleaning.measuring import Condition
 from midigen.errors import BadFile, BadRequest, MidigenError, OutputError
-from midigen.folders import writing
+from midigen.folders import write_beside, writing
 from midigen.pictures.cleaning import CleaningSheet, Side, draw_cleaning
 from midigen.pictures.page import clock, decibels_said
 from midigen.spectra import power_db
+from midigen.workers import CREWS
 
 SOUND_SUFFIXES = (".wav", ".flac", ".aif", ".aiff", ".ogg", ".mp3")
 FORMATS = ("wav", "flac", "ogg", "mp3")
@@ -92,30 +89,18 @@ def clean_files(
 
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
-    jobs = min(jobs or os.cpu_count() or 1, len(pairs))
-    if jobs == 1:
-        for source, target in pairs:
-            take(_clean_one(source, target, cleaning))
+    orders = [(source, target, cleaning) for source, target in pairs]
+    if jobs == 1 or len(orders) == 1:
+        for order in orders:
+            take(_clean_one(order))
     else:
-        # A fresh interpreter each: forking a process whose libraries run threads may hang.
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            waiting: dict[Future[CleanedFile], Path] = {}
-            try:
-                for source, target in pairs:
-                    waiting[pool.submit(_clean_one, source, target, cleaning)] = source
-                for future in as_completed(waiting):
-                    take(future.result())
-            except BrokenProcessPool:
-                raise BadRequest(
-                    "a process that cleaned files has died, perhaps for want of memory; run again, with fewer --jobs"
-                ) from None
-            except BaseException:  # interrupted: what runs is finished, what waits is for another time
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    order = {source: number for number, (source, _) in enumerate(pairs)}
-    done.sort(key=lambda one: order[one.source])
+        for _, one in CREWS.get("processes")(jobs).run(_clean_one, orders):
+            take(one)
+    places = {source: number for number, (source, _) in enumerate(pairs)}
+    done.sort(key=lambda one: places[one.source])
     text = json.dumps([one.facts() for one in done], indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _write_beside(output / REPORT, text.encode())
+    with writing(output):
+        write_beside(output / REPORT, text.encode())
     return done
 
 
@@ -150,8 +135,9 @@ def _check_places(pairs: list[tuple[Path, Path]], output: Path, force: bool) -> 
                 raise OutputError(f"{target}: is there already; choose another folder with -o, or add --force")
 
 
-def _clean_one(source: Path, target: Path, how: Cleaning) -> CleanedFile:
+def _clean_one(order: tuple[Path, Path, Cleaning]) -> CleanedFile:
     """Clean one file; what the user can put right is told and stops nothing. Runs in a process of its own."""
+    source, target, how = order
     try:
         recording = open_audio(source)
         try:
@@ -164,7 +150,8 @@ def _clean_one(source: Path, target: Path, how: Cleaning) -> CleanedFile:
         write_audio(cleaned.signal, target, start_seconds=cleaned.start_seconds)
         picture = io.BytesIO()
         draw_cleaning(sheet_of(cleaned, source.name), picture)
-        _write_beside(target.with_suffix(".png"), picture.getvalue())
+        with writing(target):
+            write_beside(target.with_suffix(".png"), picture.getvalue())
     except OutputError:
         raise
     except MidigenError as error:
@@ -175,13 +162,6 @@ def _clean_one(source: Path, target: Path, how: Cleaning) -> CleanedFile:
         "" if hum is None else f"{hum.mains_hz:g} Hz", cleaned.profile.source, round(cleaned.start_seconds, 3),
         round(cleaned.gain_db, 2),
     )  # fmt: skip
-
-
-def _write_beside(path: Path, data: bytes) -> None:
-    beside = path.with_name(f"{path.name}.part")
-    with writing(path):
-        beside.write_bytes(data)
-        os.replace(beside, path)
 
 
 def sheet_of(cleaned: Cleaned, title: str) -> CleaningSheet:

@@ -80,13 +80,14 @@ SOUND = [
     "mixing",
     "livedesk",
     "mixdown",
+    "transcription",  # brings a cleaned recording back to notes
     "sound",
 ]
 PICTURES = ["pictures"]
 # The hall and the front door stand before everything. Composing a score knows no sound, so it looks to one wing only.
 HALL = [
     "composition", "evaluation", "portraits", "record", "exporters", "exporting", "song", "composing", "workers",
-    "album", "edits", "restoring", "live",
+    "album", "edits", "restoring", "live", "transcribing",
 ]  # fmt: skip
 ABOVE = {
     "composition": GROUND + SYMBOLIC,
@@ -101,7 +102,8 @@ ABOVE = {
     "song": [*GROUND, *SYMBOLIC, *SOUND, *PICTURES, "composition", "portraits", "record", "exporting"],
     "composing": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "edits": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
-    "restoring": [*GROUND, *SOUND, *PICTURES],  # recordings come in here: cleaned, drawn, written
+    "restoring": [*GROUND, *SOUND, *PICTURES, "workers"],  # recordings come in here: cleaned, drawn, written
+    "transcribing": [*GROUND, *SYMBOLIC, *SOUND, "workers"],  # recordings to scores, with a key
     # Plays what "composition" writes bar by bar; what was heard becomes a song like any other.
     "live": [*GROUND, *SYMBOLIC, *SOUND, "composition", "record", "song"],
     "__init__": [*GROUND, *HALL],
@@ -132,12 +134,13 @@ GUESTS = {
     "transformers": {"attention", "model", "checkpoint", "training", "engines"},
     "accelerate": {"training"},
     "onnx": {"engines"},
-    "onnxruntime": {"engines"},
+    "onnxruntime": {"engines", "transcription"},
     "greenlet": {"engines"},
     "safetensors": {"checkpoint", "training", "packing", "model"},
     "fluidsynth": {"renderers"},
     "platformdirs": {"renderers"},
     "soundfile": {"audio", "soundfiles"},
+    "librosa": {"transcription"},
     "soxr": {"signals"},
     "tomlkit": {"session"},
     "rpp": {"exporters"},

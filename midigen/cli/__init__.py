@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "meter": ("midigen.cli.meter", "measure the loudness and the peaks of sound files"),
     "profile": ("midigen.cli.profile", "describe the sound of an instrument, from a stem or a SoundFont"),
     "clean": ("midigen.cli.clean", "clean recordings: offset, noise, silence, rate, loudness"),
+    "transcribe": ("midigen.cli.transcribe", "bring recordings back to notes: MIDI for every other verb"),
     "prepare": ("midigen.cli.prepare", "read a corpus of MIDI files for training"),
     "train": ("midigen.cli.train", "train a model on a prepared corpus"),
     "evaluate": ("midigen.cli.evaluate", "measure how good a model is, beside real songs"),
