@@ -1,7 +1,7 @@
 """How well notes are heard: F-measures on recordings whose notes are known, beside basic-pitch's own way to notes.
 
     python -m benchmarks.hearing band-val.tar.xz --fonts FluidR3_GM FluidR3Mono_GM --songs 10
-    python -m benchmarks.hearing band-train.tar.xz --fonts MuseScore_General_Lite TimGM6mb --songs 14 --fit
+    python -m benchmarks.hearing band-train.tar.xz --fonts MuseScore_General_Lite:14:150 TimGM6mb:8:250 --fit
 
 The recordings are those of benchmarks.recordings. A note is heard where one of its pitch begins within 50 ms of it
 (mir_eval.transcription, offsets and velocities left out); each is matched once. "onsets" is the same without pitches
@@ -10,7 +10,7 @@ is installed (pip install --no-deps basic-pitch resampy). Figures are means over
 
 ``--fit`` learns what weighs candidates (midigen/transcription/weights.json) from the recordings: a network of one
 hidden layer. It prints what this does on songs of which it has learned nothing (one third of them in turn). Songs and
-fonts that are measured later must not be among them.
+fonts that are measured later must not be among them. FONT:14:150 are 14 songs, each the first that will do of 150.
 """
 
 from __future__ import annotations
@@ -193,7 +193,6 @@ def main() -> None:
     parser.add_argument("--fonts", nargs="+", required=True)
     parser.add_argument("--songs", type=int, default=10, help="of each instrument and font")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS))
-    parser.add_argument("--every", type=int, default=150, help="which songs are learned from")
     parser.add_argument("--fit", action="store_true")
     args = parser.parse_args()
     if not args.fit:
@@ -203,8 +202,9 @@ def main() -> None:
     ears = json.loads(WEIGHTS.read_text(encoding="utf-8"))["ears"] if WEIGHTS.exists() else {}
     for kind in args.kinds:
         row, known = INSTRUMENTS[kind], []
-        for number, font in enumerate(args.fonts):
-            for one in recordings(args.sources, kind, font, args.songs, skip=7 + 73 * number, every=args.every):
+        for number, words in enumerate(args.fonts):
+            font, songs, every = (*words.split(":"), args.songs, 150)[:3]
+            for one in recordings(args.sources, kind, font, int(songs), skip=7 + 73 * number, every=int(every)):
                 heard = listened(one)
                 found = candidates_of(heard.heard, heard.curves, heard.partials, row.lowest, row.highest)
                 known.append((one.name, found, one.notes))

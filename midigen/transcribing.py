@@ -18,6 +18,7 @@ from midigen.mixdown import SUFFIXES, kind_of_name
 from midigen.profiles.onsets import Curves
 from midigen.score import Key, Score, parse_key, parse_metre
 from midigen.transcription import KINDS, Heard, listen
+from midigen.transcription.activations import mono_at
 from midigen.transcription.beats import FASTEST_QPM, SLOWEST_QPM, find_bars, need_librosa
 from midigen.transcription.writing import GRIDS, to_score
 from midigen.workers import CREWS
@@ -202,10 +203,7 @@ def _heard(file: Path, kind: str, how: Hearing) -> Heard:
     sound = open_audio(file)
     if how.as_is:
         return listen(sound, kind)
-    try:
-        cleaned = clean(sound, Cleaning(trim=False, target_lufs=None))
-    except BadRequest as error:
-        raise BadFile(f"{file}: {error}") from None
+    cleaned = clean(mono_at(sound, sound.rate), Cleaning(trim=False, target_lufs=None))
     return listen(cleaned.signal, kind)
 
 

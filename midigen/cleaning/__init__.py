@@ -20,7 +20,16 @@ from midigen.audio import BLOCK_FRAMES, HIGHEST_RATE, LOWEST_RATE, Signal
 from midigen.cleaning.denoising import Denoised
 from midigen.cleaning.hum import Hum, WithoutHum, find_hum
 from midigen.cleaning.measuring import Condition, condition_of, over_floor
-from midigen.cleaning.noise import NoiseProfile, example_from, find_noise, level_curve, no_noise, noise_of
+from midigen.cleaning.noise import (
+    CELL_SECONDS,
+    LEAD_IN,
+    NoiseProfile,
+    example_from,
+    find_noise,
+    level_curve,
+    no_noise,
+    noise_of,
+)
 from midigen.errors import BadRequest
 from midigen.loudness import Meter
 from midigen.mastering import HIGHEST_TARGET_LUFS, LOWEST_TARGET_LUFS
@@ -100,7 +109,7 @@ def clean(signal: Signal, how: Cleaning = Cleaning()) -> Cleaned:
     if profile.level_db > -math.inf and how.reduction_db > 0:
         sound = Recorded(Denoised(sound, profile, how.reduction_db), BYTES_IN_MEMORY)
     squares = level_curve(sound).squares
-    start = _start(sound) if how.trim else 0
+    start = _start(sound, profile) if how.trim else 0
     if start:
         sound = Stretch(sound, start, sound.frames - start)
     start_seconds = start / sound.rate
@@ -129,14 +138,18 @@ def _profile(sound: Signal, how: Cleaning) -> NoiseProfile:
     return find_noise(sound)
 
 
-def _start(sound: Signal) -> int:
-    """The frame where the first note begins, or a little before; 0 where there is only silence."""
+def _start(sound: Signal, profile: NoiseProfile) -> int:
+    """The frame where the first note begins, or a little before; 0 where there is only silence.
+
+    In a lead-in that was listened to there is none: what is left of its noise does not count.
+    """
     levels = level_curve(sound, START_LEAD_SECONDS)
     loud = float(np.quantile(levels.squares, LOUD_SHARE))
-    begun = np.flatnonzero(levels.squares > loud * 10 ** (START_DB / 10))
-    if not len(begun):
-        return 0
-    return max(round((begun[0] - 1) * levels.seconds * sound.rate), 0)
+    begun = levels.squares > loud * 10 ** (START_DB / 10)
+    if profile.source == LEAD_IN:
+        begun[: int((profile.spans[0][1] - CELL_SECONDS) / levels.seconds)] = False
+    first = np.flatnonzero(begun)[:1]
+    return max(round((first[0] - 1) * levels.seconds * sound.rate), 0) if len(first) else 0
 
 
 class _Changed:

@@ -18,9 +18,9 @@ import numpy as np
 
 from midigen.audio import BLOCK_FRAMES, Signal
 from midigen.cleaning.denoising import with_context
+from midigen.cleaning.noise import MAINS_HZ
 from midigen.signals import in_blocks
 
-MAINS_HZ = (50.0, 60.0)
 WANDER_HZ = 0.2  # how far the mains may be off
 MOST_TONES = 24
 HIGHEST_HZ = 2_000.0

@@ -22,10 +22,13 @@ LEAD_DB = 10.0  # so much does the music stand out behind a lead-in of noise
 SILENT_DB = -96.0  # under what 16 bits hold: a gate or a digital silence, no noise
 MOST_SECONDS = 20.0  # of noise are listened to
 LEAST_SECONDS = 0.2
+MAINS_HZ, HIGHEST_MAINS_HZ = (50.0, 60.0), 1_000.0
+LEAD_IN = "lead-in"  # the source of a profile that was taken from the silence before the music
 SNIPPETS, SNIPPET_SECONDS = 240, 0.6  # spread over the whole: what is in all of them is noise
 LOW_SHARE = 0.05  # of the values of noise lie under the mean times LOW_PART: its power is exponentially distributed
 LOW_PART, MIDDLE_PART = -math.log(1 - LOW_SHARE), math.log(2)
-BESIDE_LINES, BESIDE_OCTAVES = 6, 1 / 12  # on either side: lines that are taken together
+BESIDE_LINES, BESIDE_OCTAVES = 4, 1 / 12  # on either side: lines that are taken together
+STEEPEST_DB = 20.0  # an octave, that a noise may rise or fall
 NOISY_DB = 3.0  # so much more may the middle of the values stand over the lowest than it does in noise
 MOST_OVER_FLOOR = 3.0  # the power of noise in a lead-in over that floor
 BANDS = 200  # in which this is looked at
@@ -124,9 +127,15 @@ def find_noise(signal: Signal, levels: LevelCurve | None = None) -> NoiseProfile
         if pieces and pieces[0].shape[1] >= LEAST_SECONDS * signal.rate:
             powers = [_power(pieces, length) for length in lengths]
             floor = _floor(_frames_of(iter(pieces), lengths[-1]), signal.rate)
-            if floor is not None:  # what stands out of it may be a soft beginning
-                powers = [np.minimum(p, MOST_OVER_FLOOR * _at_lines(floor, p.shape[1])) for p in powers]
-            return NoiseProfile(tuple(powers), signal.rate, "lead-in", spans)
+            if floor is not None:  # what stands out of it may be a soft beginning, or hum that was not subtracted
+                powers = [
+                    np.where(
+                        _on_mains(p.shape[1], signal.rate), p,
+                        np.minimum(p, MOST_OVER_FLOOR * _at_lines(floor, p.shape[1])),
+                    )
+                    for p in powers
+                ]  # fmt: skip
+            return NoiseProfile(tuple(powers), signal.rate, LEAD_IN, spans)
     longest = lengths[-1]
     throughout = _floor(_frames_of(_snippets(signal), longest), signal.rate)
     if throughout is None:
@@ -138,6 +147,15 @@ def find_noise(signal: Signal, levels: LevelCurve | None = None) -> NoiseProfile
         floor, source = np.minimum(quietest, throughout), "quietest passages"
     powers = [_at_lines(floor, length // 2 + 1) for length in lengths]
     return NoiseProfile(tuple(powers), signal.rate, source, spans if quietest is not None else ())
+
+
+def _on_mains(lines: int, rate: int) -> np.ndarray:
+    """Which of so many lines lie at multiples of 50 or 60 Hz, or beside them, as far as these are told apart."""
+    hz = np.arange(lines) * rate / 2 / (lines - 1)
+    step = hz[1]
+    near = [np.abs(hz - mains * np.maximum(np.rint(hz / mains), 1)) <= 1.5 * step for mains in MAINS_HZ]
+    low: np.ndarray = (near[0] | near[1]) & (hz <= HIGHEST_MAINS_HZ) & (step < MAINS_HZ[0] / 6)
+    return low
 
 
 def _at_lines(power: np.ndarray, lines: int) -> np.ndarray:
@@ -278,8 +296,9 @@ def _floor(powers: np.ndarray, rate: int) -> np.ndarray | None:
     levels = np.zeros((channels, len(places)))
     for at, place in enumerate(places.tolist()):
         first = max(min(math.floor(place / reach), place - BESIDE_LINES), 1)
-        band = powers[:, :, first : max(math.ceil(place * reach), place + BESIDE_LINES) + 1]
-        band = band.swapaxes(0, 1).reshape(channels, -1)
+        band = powers[:, :, first : max(math.ceil(place * reach), place + BESIDE_LINES) + 1].swapaxes(0, 1)
+        octaves = np.log2(np.arange(first, first + band.shape[2]) / place)
+        band = (band / _slope(np.median(band, axis=1), octaves)[:, None]).reshape(channels, -1)
         low, middle = np.quantile(band, [LOW_SHARE, 0.5], axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             excess = power_db(middle / low) - 10 * math.log10(MIDDLE_PART / LOW_PART) - NOISY_DB
@@ -287,6 +306,19 @@ def _floor(powers: np.ndarray, rate: int) -> np.ndarray | None:
         levels[:, at] = low / LOW_PART * 10 ** (-doubt / 10)
     every = np.arange(lines)
     return np.stack([np.interp(every, places, row) for row in levels])
+
+
+def _slope(power: np.ndarray, octaves: np.ndarray) -> np.ndarray:
+    """The straight line, in decibels over octaves, nearest to ``power``, ``(channels, lines)``: factors.
+
+    The noise of a room falls steeply at its low end; tones are no slope.
+    """
+    heard = np.all(power > 0, axis=1)
+    levels = power_db(np.where(heard[:, None], power, 1.0))
+    across = octaves - octaves.mean()
+    steep = np.clip(levels @ across / np.square(across).sum(), -STEEPEST_DB, STEEPEST_DB)
+    factors: np.ndarray = 10 ** (steep[:, None] * octaves / 10)
+    return factors
 
 
 def _each(signal: Signal, spans: list[tuple[int, int]]) -> Iterator[np.ndarray]:

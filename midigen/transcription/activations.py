@@ -32,7 +32,7 @@ _INPUT, _ONSETS, _NOTES = "serving_default_input_2:0", "StatefulPartitionedCall:
 
 @dataclass(frozen=True, eq=False)
 class Activations:
-    """``onsets`` and ``notes``: how likely a pitch begins, and sounds, float32 ``(frames, 88)``, 0 to 1, of the MIDI
+    """``onsets`` and ``notes``: how likely a pitch begins, and sounds, float16 ``(frames, 88)``, 0 to 1, of the MIDI
     pitches from 21 on. Frame *n* is that of the time *n* times ``FRAME_SECONDS``."""
 
     onsets: np.ndarray
@@ -80,7 +80,7 @@ def activations_of(signal: Signal, on_second: Callable[[float], None] | None = N
                 kept = np.concatenate([kept, block], axis=1)
         found = session.run([_ONSETS, _NOTES], {_INPUT: kept[:, :WINDOW, None]})
         for rows, values in zip((onsets, notes), found, strict=True):
-            rows.append(values[0, MARGIN : MARGIN + STEP])
+            rows.append(values[0, MARGIN : MARGIN + STEP].astype(np.float16))  # hours of it are kept
         kept = kept[:, step:]
         done += STEP
         if on_second is not None:

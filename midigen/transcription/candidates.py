@@ -20,6 +20,8 @@ RISE_SHARE = 0.5
 LEAST = 0.28  # less than that begins nowhere; the network says 0.1 of silence
 NEAR_FRAMES = 3  # the highest in so many on either side is a candidate
 NEAR_SECONDS = 0.035
+CHUNK_FRAMES, CONTEXT_FRAMES = 5_000, 32  # a minute, and farther than any neighbour that is looked at
+CURVES_PLACE = 6  # where the columns of the curves stand
 STRUCK, OVERTONES = 5, (-12, -19, -24)
 LEVEL_FLOOR_DB = -60.0
 INTERVALS = (-24, -19, -12, -7, -1, 1, 7, 12, 19)  # semitones to other pitches whose state is looked at
@@ -44,34 +46,51 @@ class Candidates:
 
 
 def candidates_of(heard: Activations, curves: Curves, partials: Partials, lowest: int, highest: int) -> Candidates:
-    """The candidates between the MIDI pitches ``lowest`` and ``highest``, both included."""
-    onsets, notes = heard.onsets.astype(np.float64), heard.notes.astype(np.float64)
+    """The candidates between the MIDI pitches ``lowest`` and ``highest``, both included.
+
+    They are gathered a minute at a time, with some context, so that hours need no more memory.
+    """
+    range_ = max(lowest - LOWEST_PITCH, 0), min(highest - LOWEST_PITCH, PITCHES - 1)
+    struck = np.rint(onsets_of(curves) / FRAME_SECONDS).astype(int)
+    found = []
+    for start in range(0, heard.frames, CHUNK_FRAMES):
+        first, end = max(start - CONTEXT_FRAMES, 0), min(start + CHUNK_FRAMES, heard.frames)
+        part = slice(first, end + CONTEXT_FRAMES)
+        onsets, notes = heard.onsets[part].astype(np.float64), heard.notes[part].astype(np.float64)
+        inside = struck[(struck >= first) & (struck < first + len(notes))] - first
+        frames, rows, table = _in_chunk(onsets, notes, inside, range_)
+        kept = (frames >= start - first) & (frames < end - first)
+        found.append((frames[kept] + first, rows[kept], table[kept]))
+    frames, rows, table = (np.concatenate(one) for one in zip(*found, strict=True))
+    table = np.insert(table, [CURVES_PLACE] * 4, np.column_stack(_of_curves(curves, frames)), axis=1)
+    table = np.column_stack([table, *_of_partials(partials, frames, rows + LOWEST_PITCH)])
+    return Candidates(frames, rows + LOWEST_PITCH, table)
+
+
+def _in_chunk(
+    onsets: np.ndarray, notes: np.ndarray, struck: np.ndarray, range_: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames and rows of the candidates in some stretch, and what the network says of them."""
     rise = np.zeros_like(notes)
     smooth = _moving(notes, 0, 2, np.mean)
     rise[1:] = np.maximum(smooth[1:] - _moving(notes, -RISE_FRAMES, -1, np.mean)[1:], 0)
     score = onsets + RISE_SHARE * rise
     around = _moving(score, -NEAR_FRAMES, NEAR_FRAMES, np.max)
     places = (score >= around) & (score >= LEAST)
-    first, last = max(lowest - LOWEST_PITCH, 0), min(highest - LOWEST_PITCH, PITCHES - 1)
+    first, last = range_
     places[:, :first] = places[:, last + 1 :] = False
-    places |= _struck(places, notes, curves, first, last)
+    places |= _struck(places, notes, struck, first, last)
     frames, rows = np.nonzero(places)
-    table = np.column_stack([
-        *_of_network(onsets, notes, rise, frames, rows, curves), *_of_partials(partials, frames, rows + LOWEST_PITCH)
-    ])  # fmt: skip
-    return Candidates(frames, rows + LOWEST_PITCH, table)
+    return frames, rows, np.stack(_of_network(onsets, notes, rise, frames, rows), axis=1)
 
 
-def _struck(places: np.ndarray, notes: np.ndarray, curves: Curves, first: int, last: int) -> np.ndarray:
+def _struck(places: np.ndarray, notes: np.ndarray, struck: np.ndarray, first: int, last: int) -> np.ndarray:
     """More candidates: where the whole sound has an onset, the pitches that then sound most, and those of which these
     may be overtones. So notes are found of which the network hears the sound but not the beginning."""
     more = np.zeros_like(places)
     near = _moving(places, -NEAR_FRAMES - 1, NEAR_FRAMES + 1, np.max)
     sounding = _moving(notes, 1, 5, np.mean)
-    for time in onsets_of(curves).tolist():
-        frame = round(time / FRAME_SECONDS)
-        if frame >= len(notes):
-            continue
+    for frame in struck.tolist():
         loudest = np.argsort(sounding[frame, first : last + 1])[::-1][:STRUCK] + first
         rows = np.unique(np.concatenate([loudest + shift for shift in (0, *OVERTONES)]))
         rows = rows[(rows >= first) & (rows <= last)]
@@ -80,9 +99,9 @@ def _struck(places: np.ndarray, notes: np.ndarray, curves: Curves, first: int, l
 
 
 def _of_network(
-    onsets: np.ndarray, notes: np.ndarray, rise: np.ndarray, frames: np.ndarray, rows: np.ndarray, curves: Curves
+    onsets: np.ndarray, notes: np.ndarray, rise: np.ndarray, frames: np.ndarray, rows: np.ndarray
 ) -> list[np.ndarray]:
-    """What the network and the curves say: the columns up to the partials."""
+    """What the network says: the columns up to the partials, but for those of the curves."""
     near_onsets = _moving(onsets, -2, 2, np.max)
     near_notes = _moving(notes, 1, 5, np.mean)
     known = (near_onsets >= 0.3).sum(axis=1)
@@ -97,7 +116,6 @@ def _of_network(
         near_notes[frames, rows],
         _moving(notes, -5, -2, np.mean)[frames, rows],
         _moving(notes, 6, 16, np.mean)[frames, rows],
-        *_of_curves(curves, frames),
         highest[frames],
         here / np.maximum(highest[frames], 1e-6),
         np.minimum(rank, 8) / 8,

@@ -21,7 +21,7 @@ KINDS = ("piano", "guitar", "bass")
 LATE_SECONDS = 0.009  # by which the network says that a note begins
 SOUNDING = 0.25  # activation under which a note has ended ...
 PATIENCE = 8  # ... if it stays there for so many frames: 0.1 s
-SHORTEST_FRAMES = 4
+SHORTEST_FRAMES, LONGEST_FRAMES = 4, 2_600  # 30 s
 TOGETHER_SECONDS = 0.05  # onsets of one pitch that are nearer are one
 LOUD_VELOCITY, SOFTEST = 100, 20
 LEVEL_FRAMES = 8
@@ -99,17 +99,16 @@ def _lasting(
     """Notes that begin at ``frames``, with their ends and velocities."""
     order = np.lexsort((pitches, frames))
     frames, pitches = frames[order], pitches[order]
-    sounding = heard.notes[:, pitches - LOWEST_PITCH] >= SOUNDING if len(frames) else np.zeros((0, 0), dtype=bool)
+    again = _next_onsets(frames, pitches, one_at_a_time)
     loud = np.maximum(curves.level_db, -120.0)
     usual = float(np.quantile(loud, 0.95)) if len(loud) else 0.0
     notes = np.zeros((len(frames), 4))
     for at, (frame, pitch) in enumerate(zip(frames.tolist(), pitches.tolist(), strict=True)):
-        end = _end(sounding[:, at], frame)
-        again = frames[(frames > frame) & ((pitches == pitch) | one_at_a_time)]
-        end = min(end, int(again[0])) if len(again) else end
+        row = pitch - LOWEST_PITCH
+        end = min(_end(heard.notes[frame + 1 : frame + LONGEST_FRAMES, row] >= SOUNDING, frame), int(again[at]))
         first = round(frame * FRAME_SECONDS / curves.seconds)
         level = float(loud[first : first + LEVEL_FRAMES].max(initial=-120.0)) - usual
-        own = float(heard.notes[frame + 1 : frame + 6, pitch - LOWEST_PITCH].max(initial=0.0))
+        own = float(heard.notes[frame + 1 : frame + 6, row].max(initial=0.0))
         # the law of General MIDI: 40 dB for a tenth of the velocity
         velocity = LOUD_VELOCITY * 10 ** (level / 40) * (0.6 + 0.4 * own)
         notes[at] = (
@@ -121,15 +120,18 @@ def _lasting(
     return notes
 
 
+def _next_onsets(frames: np.ndarray, pitches: np.ndarray, one_at_a_time: bool) -> np.ndarray:
+    """The frame at which the same pitch begins again after each note, or any where there is one at a time."""
+    again = np.full(len(frames), np.iinfo(np.int64).max)
+    for pitch in [None] if one_at_a_time else np.unique(pitches).tolist():
+        mine = np.arange(len(frames)) if pitch is None else np.flatnonzero(pitches == pitch)
+        again[mine[:-1]] = frames[mine[1:]]
+    return again
+
+
 def _end(sounding: np.ndarray, frame: int) -> int:
-    """The frame at which a note that begins at ``frame`` has ended."""
-    last = frame + SHORTEST_FRAMES
-    silent = 0
-    for place in range(frame + 1, len(sounding)):
-        if sounding[place]:
-            silent, last = 0, max(place, last)
-        else:
-            silent += 1
-            if silent >= PATIENCE:
-                break
-    return last
+    """The frame at which a note that begins at ``frame`` has ended; ``sounding`` is what comes after that."""
+    there = np.flatnonzero(sounding)
+    gaps = np.flatnonzero(np.diff(np.concatenate([[-1], there])) > PATIENCE)
+    there = there[: gaps[0]] if len(gaps) else there
+    return frame + max(int(there[-1]) + 1 if len(there) else 0, SHORTEST_FRAMES)

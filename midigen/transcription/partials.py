@@ -22,7 +22,7 @@ AFTER_FRAMES, BEFORE_FRAMES = 8, -8  # 0.09 s: the middle of a stretch that has 
 
 @dataclass(frozen=True, eq=False)
 class Partials:
-    """``level_db``, float32 ``(frames, ROWS)``, is the level around each semitone from MIDI pitch 21 on against the
+    """``level_db``, float16 ``(frames, ROWS)``, is the level around each semitone from MIDI pitch 21 on against the
     loudest of the whole sound, ``FLOOR_DB`` at least; frames are those of the network, each the middle of its own
     stretch."""
 
@@ -35,7 +35,7 @@ class Partials:
         if not inside.any():
             return np.full(np.broadcast(frames, rows).shape, FLOOR_DB)
         places = np.clip(frames, 0, len(self.level_db) - 1)
-        return np.where(inside, self.level_db[places, np.clip(rows, 0, ROWS - 1)], FLOOR_DB)
+        return np.where(inside, self.level_db[places, np.clip(rows, 0, ROWS - 1)].astype(np.float64), FLOOR_DB)
 
 
 def partials_of(sound: Signal) -> Partials:
@@ -48,7 +48,8 @@ def partials_of(sound: Signal) -> Partials:
     def take(batch: np.ndarray) -> None:
         lines = np.fft.rfft(batch[0] * window)
         power = np.concatenate([np.zeros((len(lines), 1)), np.cumsum(lines.real**2 + lines.imag**2, axis=1)], axis=1)
-        rows.append((power[:, last] - power[:, first]).astype(np.float32))
+        level = 10 * np.log10(np.maximum(power[:, last] - power[:, first], 1e-12))
+        rows.append(level.astype(np.float16))  # hours of it are kept; to a sixteenth of a decibel
 
     for block in sound.blocks():
         for batch in frames.feed(block):
@@ -56,9 +57,8 @@ def partials_of(sound: Signal) -> Partials:
     rest = frames.rest()
     if rest is not None:
         take(rest)
-    power = np.concatenate(rows) if rows else np.zeros((0, ROWS), dtype=np.float32)
-    highest = float(power.max(initial=0.0)) or 1.0
-    return Partials(np.maximum(10 * np.log10(np.maximum(power / highest, 1e-12)), FLOOR_DB).astype(np.float32))
+    levels = np.concatenate(rows) if rows else np.zeros((0, ROWS), dtype=np.float16)
+    return Partials(np.maximum(levels - levels.max(initial=-200.0), np.float16(FLOOR_DB)))
 
 
 def _lines() -> tuple[np.ndarray, np.ndarray]:
