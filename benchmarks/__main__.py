@@ -31,6 +31,7 @@ SECTIONS = (
      "half a percent."),
     ("Takes", ["takes", "--runs", "3"], "Whatever the company and the threads, the notes are the same."),
     ("A bar, as pieces get longer", ["length", "--runs", "1"], "Target: flat."),
+    ("Many songs", ["many", "--count", "4"], "The whole journey for each song."),
     ("Stems begun early", ["overlap", "--runs", "2"], "Rendering while the piece is written."),
     ("Live", ["live", "--runs", "2"], "Playing while composing. Target: the first bar within 1 s, blocks far under the "
      "11.6 ms that they last, composing twice as fast as the music."),
