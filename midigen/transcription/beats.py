@@ -98,11 +98,10 @@ def _tracked(curves: Curves) -> tuple[float, np.ndarray]:
     part = curves.flux[middle : middle + round(TEMPO_SECONDS * rate)]
     tempo = librosa.feature.tempo(onset_envelope=part, sr=rate, hop_length=1, start_bpm=USUAL_QPM)
     first = float(np.atleast_1d(tempo)[0]) or USUAL_QPM
-    tempo, beats = librosa.beat.beat_track(
+    _, beats = librosa.beat.beat_track(
         onset_envelope=curves.flux, sr=rate, hop_length=1, bpm=first, units="frames", trim=False
     )
-    qpm = float(np.atleast_1d(tempo)[0])
-    return qpm if qpm > 0 else USUAL_QPM, np.asarray(beats, dtype=np.float64) * curves.seconds
+    return first, np.asarray(beats, dtype=np.float64) * curves.seconds
 
 
 def _fitted(onsets: np.ndarray, period: float, *, fixed: bool) -> tuple[float, float, float, float]:
