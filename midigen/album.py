@@ -78,7 +78,7 @@ def compose_album(
     formats = formats_of(export)
     hands: Crew = CREWS.get(crew)(jobs, address)
     folder = Path(folder)
-    first = _begin(folder, settings)
+    first = begin_album(folder, settings)
     seeds = [(first + number) % (LARGEST_SEED + 1) for number in range(count)]
     missing = [seed for seed in seeds if not (folder / _name(seed) / RECORD).is_file()]
     done = count - len(missing)
@@ -129,7 +129,7 @@ def read_row(folder: Path) -> Row:
                 "; ".join(take["faults"]),
             ),
         )
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise BadFile(
             f"{folder / RECORD}: not the record of a song ({type(error).__name__}); delete {folder} and go on"
         ) from None
@@ -154,8 +154,9 @@ def _name(seed: int) -> str:
     return f"song-{seed}"
 
 
-def _begin(folder: Path, settings: Mapping[str, Any]) -> int:
-    """The seed of the first song; that ``folder`` is an album of these settings, or becomes one."""
+def begin_album(folder: Path, settings: Mapping[str, Any]) -> int:
+    """The seed of the first song. ``folder`` is an album of these settings, or becomes one; raises :class:`OutputError`
+    where it is something else, and :class:`BadFile` where what it says of itself cannot be read."""
     said = json.loads(json.dumps({name: value for name, value in settings.items() if name not in ("seed", "threads")}))
     seed = settings.get("seed")
     path = folder / ALBUM
@@ -169,8 +170,10 @@ def _begin(folder: Path, settings: Mapping[str, Any]) -> int:
         if path.is_file():
             try:
                 known = json.loads(path.read_text(encoding="utf-8"))
-                before, first = known["settings"], int(known["seed"])
-            except (ValueError, KeyError, TypeError):
+                before, first = known["settings"], known["seed"]
+                if not isinstance(before, dict) or type(first) is not int or not 0 <= first <= LARGEST_SEED:
+                    raise TypeError
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise BadFile(f"{path}: not an album's record; choose another folder") from None
             changed = sorted(name for name in before.keys() | said.keys() if before.get(name) != said.get(name))
             if seed is not None and seed != first:

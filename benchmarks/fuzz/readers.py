@@ -210,6 +210,45 @@ def sound_seeds(folder: Path) -> list[bytes]:
     return seeds
 
 
+def _read_recording(path: Path, data: bytes) -> None:
+    from midigen.audio import open_audio
+    from midigen.cleaning import Cleaning, clean
+
+    clean(open_audio(path), Cleaning())
+
+
+def _read_album(path: Path, data: bytes) -> None:
+    """The same bytes as what an album says of itself, and as the record of a song in it."""
+    from midigen.album import ALBUM, begin_album, read_row
+    from midigen.errors import MidigenError
+    from midigen.folders import RECORD
+
+    folder = path.parent / "album"
+    song = folder / "song-1"
+    song.mkdir(parents=True, exist_ok=True)
+    refusals = []
+    for place in (folder / ALBUM, song / RECORD):
+        place.write_bytes(data)
+    for read in (lambda: begin_album(folder, {"bars": 4}), lambda: read_row(song)):
+        try:
+            read()
+        except MidigenError as error:
+            refusals.append(error)
+    if len(refusals) == 2:
+        raise refusals[0]
+
+
+def album_seeds(folder: Path) -> list[bytes]:
+    """What an album says of itself, and what a song does, both in one."""
+    record = {
+        "format": 1, "seed": 1, "settings": {"bars": 4, "seed": 1},
+        "music": {"key": "C major", "tempo_qpm": 120, "metre": "4/4", "bars": 4, "seconds": 8, "notes": {"piano": 3}},
+        "loudness": {"integrated_lufs": -14.0}, "takes": [{"shared": {"notes": 12}, "faults": ["piano is empty"]}],
+    }  # fmt: skip
+    album = {"format": 1, "seed": 1, "settings": {"bars": 4}}
+    return [json.dumps(record, indent=2).encode(), json.dumps(album, indent=2).encode()]
+
+
 def _read_font(path: Path, data: bytes) -> None:
     from midigen.soundfonts import read_soundfont
 
@@ -307,6 +346,10 @@ def archive_seeds(folder: Path) -> list[bytes]:
     return seeds
 
 
+SOUND_WORDS = (
+    b"RIFF", b"data", b"fmt ", b"\xff\xff\xff\xff", b"\0\0\xc0\x7f", b"\0\0\x80\x7f", b"OggS", b"fLaC", b"\0\0\0\0",
+)  # fmt: skip
+
 READERS = {
     "midi": Reader(_read_midi, "broken.mid", midi_seeds, MIDI_WORDS),
     "song": Reader(_read_whole_midi, "broken.mid", midi_seeds, MIDI_WORDS),
@@ -343,22 +386,9 @@ READERS = {
         ),
     ),
     "record": Reader(_read_record, "midigen.json", record_seeds, JSON_WORDS),
-    "sound": Reader(
-        _read_sound,
-        "broken.wav",
-        sound_seeds,
-        (
-            b"RIFF",
-            b"data",
-            b"fmt ",
-            b"\xff\xff\xff\xff",
-            b"\0\0\xc0\x7f",
-            b"\0\0\x80\x7f",
-            b"OggS",
-            b"fLaC",
-            b"\0\0\0\0",
-        ),
-    ),
+    "album": Reader(_read_album, "broken.json", album_seeds, JSON_WORDS),
+    "sound": Reader(_read_sound, "broken.wav", sound_seeds, SOUND_WORDS),
+    "recording": Reader(_read_recording, "broken.wav", sound_seeds, SOUND_WORDS),
     "soundfont": Reader(
         _read_font, "broken.sf2", font_seeds, (b"LIST", b"pdta", b"phdr", b"\xff\xff\xff\xff", b"ICOP", b"\0\0\0\0")
     ),
