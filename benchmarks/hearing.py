@@ -6,7 +6,9 @@
 The recordings are those of benchmarks.recordings. A note is heard where one of its pitch begins within 50 ms of it
 (mir_eval.transcription, offsets and velocities left out); each is matched once. "onsets" is the same without pitches
 (mir_eval.onset). "basic-pitch" takes the same activations to notes with the thresholds that it has by default, where it
-is installed (pip install --no-deps basic-pitch resampy). Figures are means over recordings.
+is installed (pip install --no-deps basic-pitch resampy). Figures are means over recordings. Of the bars that are found
+from sound and notes of that one part: "tempo", the share of recordings within 4 % of the true one; "or x2", or of its
+double or half; "metre"; "bars", those whose first bar line is within 0.1 s of a true one, tempo and metre being right.
 
 ``--fit`` learns what weighs candidates (midigen/transcription/weights.json) from the recordings: a network of one
 hidden layer. It prints what this does on songs of which it has learned nothing (one third of them in turn). Songs and
@@ -24,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.recordings import Recording, recordings
+from benchmarks.recordings import LEAD_SECONDS, Recording, recordings
 from midigen.instruments import INSTRUMENTS
 from midigen.profiles.onsets import Curves, curves_of
 from midigen.transcription.activations import (
@@ -35,6 +37,7 @@ from midigen.transcription.activations import (
     activations_of,
     mono_at,
 )
+from midigen.transcription.beats import find_bars
 from midigen.transcription.candidates import COLUMNS, Candidates, candidates_of
 from midigen.transcription.notes import KINDS, LATE_SECONDS, WEIGHTS, Ear, chosen, find_notes
 from midigen.transcription.partials import Partials, partials_of
@@ -79,6 +82,20 @@ def scores(truth: np.ndarray, notes: np.ndarray) -> tuple[float, float, float, f
     return precision, recall, f, onsets
 
 
+def bars_found(one: Recording, curves: Curves, notes: np.ndarray) -> tuple[bool, bool, bool, bool]:
+    """Whether the tempo is right, or its double or half is, and the metre, and the bar lines."""
+    if not len(notes):
+        return False, False, False, False
+    grid = find_bars(curves, notes)
+    true, metre = one.score.tempos[0].qpm, one.score.metres[0]
+    tempo = abs(grid.qpm / true - 1) < 0.04
+    nearly = any(abs(grid.qpm / true / times - 1) < 0.04 for times in (0.5, 1, 2))
+    length = metre.quarters * 60 / true
+    off = (grid.beats[0] - LEAD_SECONDS) % length
+    there = tempo and grid.metre == str(metre) and min(off, length - off) < 0.1
+    return tempo, nearly, grid.metre == str(metre), there
+
+
 def basic_pitch_notes(heard: Activations) -> np.ndarray | None:
     """The notes that basic-pitch finds by default; ``None`` where it is not installed."""
     try:
@@ -96,11 +113,14 @@ def basic_pitch_notes(heard: Activations) -> np.ndarray | None:
 
 def measure(sources: Sequence[str], kinds: Sequence[str], fonts: Sequence[str], count: int) -> Iterator[str]:
     """The lines of the table."""
-    yield "| instrument, font | songs | notes | F | precision | recall | onsets | basic-pitch: F | onsets |"
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    yield (
+        "| instrument, font | songs | notes | F | precision | recall | onsets | basic-pitch: F | onsets | "
+        "tempo | or x2 | metre | bars |"
+    )
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
     for kind in kinds:
         for number, font in enumerate(fonts):
-            ours, others, notes, lowest = [], [], 0, []
+            ours, others, bars, notes = [], [], [], 0
             for one in recordings(sources, kind, font, count, skip=number, every=2):
                 known = listened(one)
                 found = find_notes(known.heard, known.curves, known.partials, kind)
@@ -108,13 +128,15 @@ def measure(sources: Sequence[str], kinds: Sequence[str], fonts: Sequence[str], 
                 usual = basic_pitch_notes(known.heard)
                 others.append((np.nan,) * 4 if usual is None else scores(one.notes, usual))
                 notes += len(one.notes)
-                lowest.append((ours[-1][2], one.name))
+                bars.append(bars_found(one, known.curves, found))
                 print(f"{kind} {font} {one.name}: {ours[-1][2]:.3f} ({others[-1][2]:.3f})", file=sys.stderr)
             p, r, f, onsets = np.mean(ours, axis=0)
             _, _, usual_f, usual_onsets = np.mean(others, axis=0)
             yield (
                 f"| {kind}, {font} | {len(ours)} | {notes} | **{f:.3f}** | {p:.3f} | {r:.3f} | {onsets:.3f} | "
-                f"{usual_f:.3f} | {usual_onsets:.3f} |"
+                f"{usual_f:.3f} | {usual_onsets:.3f} | "
+                + " | ".join(f"{share:.0%}" for share in np.mean(bars, axis=0))
+                + " |"
             )
 
 
