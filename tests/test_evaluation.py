@@ -150,10 +150,8 @@ def test_a_report_has_songs_and_pieces_side_by_side(checkpoint: Path, tmp_path: 
     assert list(dict.fromkeys(stages)) == ["songs", "loss", "listening", "pieces"]
     write_report(found, tmp_path)
     numbers = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert numbers["counted"]["real"] == {
-        "seen": 6,
-        "measured": 3,
-    }  # in 4/4, with a bass and numbers["counted"]["composed"]["seen"] == 2
+    assert numbers["counted"]["real"] == {"seen": 6, "measured": 3}  # in 4/4, with a bass
+    assert numbers["counted"]["composed"]["seen"] == 2
     assert numbers["loss"]["nats a note"] == pytest.approx(found.facts["loss"]["nats a note"], abs=1e-4)
     assert 0 <= numbers["degenerate"]["share"]["value"] <= 1
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
