@@ -170,7 +170,7 @@ def look_mido(song: Score, folder: Path) -> Kept:
     again = io.BytesIO()
     file.save(file=again)
     conductor, *tracks = file.tracks
-    texts = {kind: [m.text for m in conductor if m.type == kind] for kind in ("marker", "text")}
+    texts = {kind: [m.text for m in conductor if m.type == kind and m.text] for kind in ("marker", "text")}
     found = facts_of(read_midi(again.getvalue()))
     found |= {"names": [track.name for track in tracks], "markers": texts["marker"], "chords": texts["text"]}
     found["lyrics"] = [m.text.strip() for track in tracks for m in track if m.type == "lyrics"]
@@ -192,6 +192,7 @@ def look_pretty_midi(song: Score, folder: Path) -> Kept:
             (midi.time_to_tick(k.time), str(Key(0, k.key_number % 12, ("major", "minor")[k.key_number // 12])))
             for k in midi.key_signature_changes
         ],
+        "chords": [text.text for text in midi.text_events if text.text],
         "lyrics": [lyric.text.strip() for lyric in midi.lyrics],
     }
     return _compared(found, song)
@@ -241,13 +242,12 @@ def look_musescore(song: Score, folder: Path) -> Kept:
     page = ElementTree.parse(folder / "page.musicxml").getroot()
     played = read_midi(folder / "played.mid")
     names = [name.text or "" for name in page.iter("part-name")]
-    words = [word.text or "" for tag in ("words", "rehearsal", "text") for word in page.iter(tag)]
-    chords = [text for text in (t.text for t in song.chords) if text in words]
+    words = [word.text or "" for tag in ("words", "rehearsal") for word in page.iter(tag)]
     fifths: list[int] = []
     for part in page.iter("part"):
         for key in part.iter("fifths"):
             fifths.append(int(key.text or 0))
-    signatures = [_sharps(key) for key in song.keys]
+    signatures = [sharps_of(key) for key in song.keys]
     found = facts_of(played)
     found["names"] = [name for name, there in zip(facts_of(song)["names"], names, strict=False) if there.endswith(name)]
     programs = {one.get("id", "").split("-")[0]: one for one in page.iter("midi-instrument")}
@@ -257,15 +257,29 @@ def look_musescore(song: Score, folder: Path) -> Kept:
     sung = [[(text.text or "").strip() for text in note.iter("text")][:1] for note in voice.iter("note")]
     found["lyrics"] = [text for texts in sung for text in texts]
     found["markers"] = [t.text for t in song.markers if t.text in words]
+    found["chords"] = [symbol_of(harmony) for harmony in page.iter("harmony")]
     result = _compared(found, song)
-    result["chords"] = (
-        "as lyrics" if chords == [t.text for t in song.chords] else kept(chords, facts_of(song)["chords"])
-    )
+    if any(chord.text == (text.text or "") for chord in song.chords for text in page.iter("text")):
+        result["chords"] += ", and as lyrics"
     result["keys"] = YES if fifths[: len(signatures)] == signatures else "guessed from the notes"
     return result
 
 
-def _sharps(key: Key) -> int:
+def symbol_of(harmony: ElementTree.Element) -> str:
+    """A chord symbol as it stands on the page."""
+    notes = []
+    for name in ("root", "bass"):
+        step = harmony.findtext(f"{name}/{name}-step") or ""
+        notes.append(step + {1: "#", -1: "b"}.get(int(harmony.findtext(f"{name}/{name}-alter") or 0), ""))
+    kind = harmony.find("kind")
+    assert kind is not None
+    if kind.text == "none":
+        return kind.get("text") or ""
+    return notes[0] + (kind.get("text") or "") + (f"/{notes[1]}" if notes[1] else "")
+
+
+def sharps_of(key: Key) -> int:
+    """The sharps of a key signature, flats below 0."""
     major = (key.tonic + (3 if key.mode == "minor" else 0)) % 12
     return (7 * major + 5) % 12 - 5
 
@@ -357,7 +371,7 @@ def look_timidity(song: Score, folder: Path) -> Kept:
         "metres": re.findall(r"^Time signature: (\d+/\d+)", said, re.MULTILINE),
         "keys": re.findall(r"^Key signature: .*$", said, re.MULTILINE),
         "markers": re.findall(r"^Marker: (.*)$", said, re.MULTILINE),
-        "chords": re.findall(r"^Text: (.*)$", said, re.MULTILINE),
+        "chords": re.findall(r"^Text: (.+)$", said, re.MULTILINE),
         "lyrics": [line.strip() for line in re.findall(r"^Lyric: (.*)$", said, re.MULTILINE)],
     }
     wanted = facts_of(song)
@@ -386,9 +400,9 @@ STUDIOS = (
         "MuseScore 3",
         ("musescore3",),
         look_musescore,
-        "takes a key only from a track with notes (where pretty_midi would call the file invalid), shows the text of "
-        "the first track as lyrics of the first part, and gives lyrics to the first part with the same onsets as the "
-        "singer's. For notation there is a better way than MIDI: `--export musicxml`",
+        "takes a key only from a track with notes, and markers from nowhere (below); chord symbols where notes begin, "
+        "from XF chord names; and gives lyrics to the first part with the same onsets as the singer's. For notation "
+        "there is a better way than MIDI: `--export musicxml`",
     ),
     Studio(
         "timidity",
@@ -398,6 +412,18 @@ STUDIOS = (
     ),
     Studio("LMMS", ("lmms",), look_lmms, "keeps tempo and metre as automation; it has no place for words and keys"),
 )
+
+
+MUSESCORE = """\
+So markers, and keys beside a file that is valid, cannot be had: its importer (`importmidi.cpp`) gives only tracks
+with notes to `MTrack::processMeta`, which has a case for keys and none for markers. With the first part in the
+first track the key would come through; but there workstations look for the tempo map, and the song's name and its
+texts would become that part's. Texts are lyrics wherever they stand, of several at one tick the first
+(`importmidi_lyrics.cpp`), and chord symbols come from Yamaha's XF chord names alone (`importmidi_chordname.cpp`),
+in files of 480 ticks a quarter and where a note begins at their tick. So midigen writes each chord symbol three
+times: as an empty text, which keeps the next from being shown as a lyric; as text, exact; and as the nearest of
+XF's kinds of chord, at the note nearest to it. Lyrics, keys, markers and chord symbols all come through in
+MusicXML."""
 
 
 def look_at(studio: Studio, song: Score) -> Kept:
@@ -426,6 +452,8 @@ def main() -> None:
         if studio.note:
             notes.append(f"- *{studio.name}* {studio.note}.")
     table = "\n".join(rows)
+    from benchmarks.musescore import limits  # which looks at the song of this module
+
     if args.print:
         print(table)
         return
@@ -436,6 +464,7 @@ def main() -> None:
         "what comes out is compared. *yes* is all of it, event for event.",
         table,
         "\n".join(notes),
+        *(["## What MuseScore 3 makes of MIDI events", limits(), MUSESCORE] if shutil.which("musescore3") else []),
     ]
     path = ROOT / "docs" / "studios.md"
     beside = path.with_name(path.name + ".part")

@@ -25,7 +25,7 @@ LARGEST_FILE = 16 << 20  # bytes; a song of an hour has a fiftieth of that
 MOST_EVENTS = 1_000_000  # in a file: what can be held in half a gigabyte
 META, TEXT, TRACK_NAME, INSTRUMENT_NAME, LYRIC, MARKER, PORT, END_OF_TRACK = 0xFF, 1, 3, 4, 5, 6, 0x21, 0x2F
 TEXTS = (TEXT, 2, TRACK_NAME, INSTRUMENT_NAME, LYRIC, MARKER, 7, 8, 9)  # the metas that hold words
-TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
+TEMPO, TIME_SIGNATURE, KEY_SIGNATURE, SEQUENCER_SPECIFIC = 0x51, 0x58, 0x59, 0x7F
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 SYSEX = (0xF0, 0xF7)
 # Bytes after a system message's status (MIDI 1.0, table 5). A file should not hold these; some do.

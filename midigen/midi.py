@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from midigen.chordmarks import chord_events
 from midigen.errors import BadFile, BadRequest, OutputError
 from midigen.events import (
     BEND,
@@ -30,7 +31,6 @@ from midigen.events import (
     PORT,
     PROGRAM,
     TEMPO,
-    TEXT,
     TIME_SIGNATURE,
     TRACK_NAME,
     Event,
@@ -212,9 +212,9 @@ def to_mido(score: Score) -> mido.MidiFile:
 def midi_bytes(score: Score) -> bytes:
     """The score as the bytes of a ``.mid`` file of type 1.
 
-    A conductor track (title, tempo, metre, key, markers, chord symbols, and the lyrics of no part), then one track a
-    part with its name, bank, program, controllers, bends, lyrics and notes; drums on channel 10. Text is UTF-8. From
-    the sixteenth melodic part on channels come again, on another port.
+    A conductor track (title, tempo, metre, key, markers, chord symbols as :mod:`midigen.chordmarks` writes them, and
+    the lyrics of no part), then one track a part with its name, bank, program, controllers, bends, lyrics and notes;
+    drums on channel 10. Text is UTF-8. From the sixteenth melodic part on channels come again, on another port.
     """
     end = score.end_ticks
     tracks = [_conductor(score)]
@@ -247,8 +247,10 @@ def _conductor(score: Score) -> list[_Ordered]:
     for t in score.tempos:
         microseconds = min(max(round(6e7 / t.qpm), 1), 2**24 - 1)
         found.append((t.tick, 3, meta(TEMPO, microseconds.to_bytes(3, "big"))))
-    for kind, order, texts in ((MARKER, 4, score.markers), (TEXT, 5, score.chords), (LYRIC, 6, score.lyrics)):
+    for kind, order, texts in ((MARKER, 4, score.markers), (LYRIC, 6, score.lyrics)):
         found += [(text.tick, order, meta(kind, _utf8(text.text))) for text in texts]
+    onsets = sorted({note.onset_ticks for part in score.parts for note in part.notes}) if score.chords else []
+    found += [(tick, 5, data) for tick, data in chord_events(score.chords, score.ticks_per_quarter, _utf8, onsets)]
     return found
 
 

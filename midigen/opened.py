@@ -344,11 +344,14 @@ def _score(
 
 
 def _chords(track: Track, charset: str) -> list[Text]:
-    """The chord symbols of a track: its texts, where all of them look like one, as midigen writes them."""
+    """The chord symbols of a track: its texts, where all of them look like one, as midigen writes them.
+
+    An empty one stands before each (see :mod:`midigen.chordmarks`).
+    """
     texts = [
-        Text(event.tick, decode(held(event), charset).strip())
+        Text(event.tick, text)
         for event in track.events
-        if event.data[0] == META and event.data[1] == TEXT
+        if event.data[0] == META and event.data[1] == TEXT and (text := decode(held(event), charset).strip())
     ]
     return texts if all(_SYMBOL.fullmatch(text.text) for text in texts) else []
 

@@ -45,7 +45,17 @@ from midigen.instruments import INSTRUMENTS
 from midigen.midi import BANK_SELECT
 from midigen.opened import DRUM_CHANNEL, OpenedSong, drum_channels
 from midigen.score import SUSTAIN_PEDAL, Note, Part, Text
-from midigen.spans import Span, channels_in_use, check_spans, difference, inside, is_end, ranges_of, text_events
+from midigen.spans import (
+    Span,
+    channels_in_use,
+    check_spans,
+    difference,
+    inside,
+    is_end,
+    ranges_of,
+    text_event,
+    text_events,
+)
 
 # The order of events at one tick. A note ends before the file's own events, which may strike its key again, and begins
 # after them, which may choose its sound.
@@ -90,7 +100,8 @@ def patch(
         wanted += _set_up(song, part, in_use, draft)
     _put_notes(wanted, draft)
     there = set(song.file.tracks[0].events)
-    for event in text_events(markers, chords, song.charset):
+    chords = [chord for chord in chords if text_event(chord, song.charset) not in there]
+    for event in text_events(markers, chords, song.charset, song.file.division):
         if event not in there:
             draft.put(0, event.tick, SET_UP, event.data)
     data = draft.written(song, end_tick)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from midigen.charsets import encode
+from midigen.chordmarks import chord_events
 from midigen.errors import BadRequest, OutputError
 from midigen.events import (
     CONTROL,
@@ -65,10 +66,15 @@ class Difference:
     added: tuple[tuple[int, int, bytes], ...]
 
 
-def text_events(markers: Iterable[Text], chords: Iterable[Text], charset: str) -> list[Event]:
+def text_event(text: Text, charset: str) -> Event:
+    """A text as the event that holds nothing else."""
+    return Event(text.tick, meta(TEXT, encode(text.text, charset)))
+
+
+def text_events(markers: Iterable[Text], chords: Iterable[Text], charset: str, division: int) -> list[Event]:
     """Markers and chord symbols as the meta events that :func:`midigen.midi.midi_bytes` writes, in order of time."""
-    kinds = [*((text, MARKER) for text in markers), *((text, TEXT) for text in chords)]
-    found = [Event(text.tick, meta(kind, encode(text.text, charset))) for text, kind in kinds]
+    found = [Event(text.tick, meta(MARKER, encode(text.text, charset))) for text in markers]
+    found += chord_events(chords, division, lambda text: encode(text, charset))
     return sorted(found, key=lambda event: event.tick)
 
 
@@ -130,7 +136,7 @@ def difference(
     other events must be there with their track, tick and bytes, in their order, and no track may end earlier.
     """
     file, other = before.file, read_events(after, before.label)
-    check = _Check(before, spans, added, text_events(markers, chords, before.charset))
+    check = _Check(before, spans, added, text_events(markers, chords, before.charset, file.division))
     count, more = len(file.tracks), len(other.tracks) - len(file.tracks)
     if (file.kind, file.division) != (other.kind, other.division) or file.wrapper_head != other.wrapper_head:
         raise check.refused("its header")

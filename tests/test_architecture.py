@@ -26,6 +26,7 @@ GROUND = [
     "recognition",
     "charsets",
     "events",
+    "chordmarks",  # what the next two write for a chord symbol
     "midi",
     "opened",
     "spans",

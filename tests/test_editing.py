@@ -650,6 +650,7 @@ def test_texts_go_to_the_first_track_in_the_files_charset() -> None:
         (0, "ff0102416d"),  # that chord was there already
         (0, meta(6, "東京".encode()).hex()),
         (48, meta(6, "Куплет".encode("cp1251")).hex()),
+        (48, "ff0100"),  # no program takes the symbol for a lyric
         (48, meta(1, b"F#m7").hex()),
     ]
     assert raw(data, 1) == raw(song.data, 1)
@@ -726,6 +727,7 @@ def test_the_difference_is_told() -> None:
     found = difference(song, patch(song, spans=spans, chords=[Text(0, "F")]), spans, chords=[Text(0, "F")])
     assert found.removed == ((0, 96, bytes.fromhex("904040")), (0, 112, bytes.fromhex("804000")))
     assert found.added == (
+        (0, 0, bytes.fromhex("ff0100")),
         (0, 0, bytes.fromhex("ff010146")),
         (0, 90, bytes.fromhex("904109")),
         (0, 100, bytes.fromhex("804100")),

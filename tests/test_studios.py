@@ -24,10 +24,10 @@ KEEPS = {
     "midigen itself": ALL,
     "symusic": ALL - {"chords"},
     "mido": ALL,
-    "pretty_midi": ALL - {"markers", "chords"},
+    "pretty_midi": ALL - {"markers"},
     "midicsv and csvmidi": ALL,
     "music21": ALL - {"markers", "chords"},
-    "MuseScore 3": {"notes", "names", "programs", "tempos", "metres", "lyrics"},
+    "MuseScore 3": {"notes", "names", "programs", "tempos", "metres", "chords", "lyrics"},
     "timidity": {"notes", "names", "programs", "tempos", "metres", "keys", "chords"},
 }
 GOOD = {"yes", "played"}
