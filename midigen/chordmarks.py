@@ -30,14 +30,38 @@ _ACCIDENTALS = {"bb": 1, "b": 2, "": 3, "#": 4, "##": 5}
 # Numbers of XF's kinds, with the usual spellings of each. Left out are 4 and 12, with an added ninth, which MuseScore
 # reads as chords with a seventh too.
 _KINDS = {
-    0: "maj M major", 1: "6 maj6 M6", 2: "maj7 M7 Maj7 ma7 major7 Δ Δ7 j7", 3: "maj7#11 maj7(#11) Δ#11 M7#11",
-    5: "maj9 M9 Maj9 ma9 Δ9 maj7(9) maj13", 6: "6/9 69 6(9)", 7: "aug + +5 #5", 8: "m min - mi", 9: "m6 min6 -6",
-    10: "m7 min7 -7 mi7", 11: "m7b5 m7(b5) ø ø7 -7b5 min7b5 h7", 13: "m9 min9 -9 m7(9) m13", 14: "m11 min11 m7(11) -11",
-    15: "mMaj7 mmaj7 mM7 m(maj7) minmaj7 -maj7 mΔ -Δ", 16: "mMaj9 mmaj9 m(maj9)", 17: "dim ° o", 18: "dim7 °7 o7",
-    19: "7 dom7", 20: "7sus4 7sus sus7 9sus4 9sus 13sus4 13sus", 21: "7b5 7(b5)", 22: "9 11 7(9)",
-    23: "7#11 7(#11) 9#11", 24: "13 7(13)", 25: "7b9 7(b9) 13b9 7(b9,", 26: "7b13 7(b13)", 27: "7#9 7(#9)", 28: "maj7#5 maj7(#5) M7#5 Δ#5",
-    29: "7#5 7(#5) aug7 +7 7+", 31: "5", 32: "sus4 sus", 33: "sus2",
-}  # fmt: skip
+    0: "maj M major",
+    1: "6 maj6 M6",
+    2: "maj7 M7 Maj7 ma7 major7 Δ Δ7 j7",
+    3: "maj7#11 maj7(#11) Δ#11 M7#11",
+    5: "maj9 M9 Maj9 ma9 Δ9 maj7(9) maj13",
+    6: "6/9 69 6(9)",
+    7: "aug + +5 #5",
+    8: "m min - mi",
+    9: "m6 min6 -6",
+    10: "m7 min7 -7 mi7",
+    11: "m7b5 m7(b5) ø ø7 -7b5 min7b5 h7",
+    13: "m9 min9 -9 m7(9) m13",
+    14: "m11 min11 m7(11) -11",
+    15: "mMaj7 mmaj7 mM7 m(maj7) minmaj7 -maj7 mΔ -Δ",
+    16: "mMaj9 mmaj9 m(maj9)",
+    17: "dim ° o",
+    18: "dim7 °7 o7",
+    19: "7 dom7",
+    20: "7sus4 7sus sus7 9sus4 9sus 13sus4 13sus",
+    21: "7b5 7(b5)",
+    22: "9 11 7(9)",
+    23: "7#11 7(#11) 9#11",
+    24: "13 7(13)",
+    25: "7b9 7(b9) 13b9 7(b9,",
+    26: "7b13 7(b13)",
+    27: "7#9 7(#9)",
+    28: "maj7#5 maj7(#5) M7#5 Δ#5",
+    29: "7#5 7(#5) aug7 +7 7+",
+    31: "5",
+    32: "sus4 sus",
+    33: "sus2",
+}
 _KIND_OF = {"": 0, **{spelling: kind for kind, spellings in _KINDS.items() for spelling in spellings.split()}}
 _SPELLED = re.compile("|".join(re.escape(spelling) for spelling in sorted(_KIND_OF, key=len, reverse=True)))
 
