@@ -39,14 +39,15 @@ MOST_DRAWS = 10_000  # for one window; a real corpus takes two or three
 class Mixture:
     """What a training window asks for. Shares of tasks are relative; the others are probabilities from 0 to 1."""
 
-    compose: float = 0.52
-    continue_: float = 0.2
-    accompany: float = 0.12
-    infill: float = 0.1
+    compose: float = 0.4
+    continue_: float = 0.18
+    accompany: float = 0.24
+    infill: float = 0.12
     vary: float = 0.06
     chart: float = 0.25  # that the harmony, and as often the form, is the user's own and given whole
     no_form: float = 0.1
     no_harmony: float = 0.1
+    bare: float = 0.08  # that there is neither form nor harmony, and nothing is said of how the parts play
     unset: float = 0.3  # each value of the header
     drop_drums: float = 0.65
     drop_second: float = 0.7  # the second piano or guitar
@@ -71,7 +72,7 @@ class Mixture:
 def judging(mixture: Mixture) -> Mixture:
     """What a model that learns from ``mixture`` is judged by: piano, guitar and bass, all to be composed."""
     transpose = "key" if mixture.transpose == "key" else "none"
-    return Mixture(1, 0, 0, 0, 0, chart=0, no_form=0, no_harmony=0, drop_drums=1, drop_second=1, drop_part=0,
+    return Mixture(1, 0, 0, 0, 0, chart=0, no_form=0, no_harmony=0, bare=0, drop_drums=1, drop_second=1, drop_part=0,
                    transpose=transpose)  # fmt: skip
 
 
@@ -128,6 +129,8 @@ class Windows:
         if not rows or plays[rows].any(axis=0).mean() < 1 - mix.quiet:
             return None
         has_form, has_harmony = random.random() >= mix.no_form, random.random() >= mix.no_harmony
+        bare = mix.bare > 0 and random.random() < mix.bare  # no draw at 0: the windows that judge stay as they are
+        has_form, has_harmony = has_form and not bare, has_harmony and not bare
         cost = song.lengths[[1 + r for r in rows], first:stop] + 1
         per_bar = cost.sum(axis=0) + 2 + has_form + has_harmony * (1 + song.lengths[0, first:stop])
         room = self.context - 8 - 2 - 5 * len(rows)
@@ -189,8 +192,8 @@ class Windows:
             kind, slot = kinds[k]
             missing = np.flatnonzero(status[FIRST_PART + k] == MISSING).tolist()
             values = measure([cells[FIRST_PART + k][b] for b in missing], kind, vocabulary)
-            program = None if kind == "drums" else said(int(song.programs[row]))
-            parts.append(PartHeader(kind, slot, program, *(said(v) for v in values)))
+            program = None if kind == "drums" else int(song.programs[row])
+            parts.append(PartHeader(kind, slot, *(None if bare or v is None else said(v) for v in (program, *values))))
         return Window(
             parts=parts,
             cells=cells,

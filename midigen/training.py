@@ -301,7 +301,10 @@ def train(
         load_state(model, begin_with(plan.start))
     if device == "cpu":
         use_blocks(model)
-    trained = torch.compile(model, dynamic=True) if compile_model else model
+    if compile_model:
+        model.model.compile(
+            dynamic=True
+        )  # in place: what runs here is the stack of blocks, and its weights keep their names
     optimizers = make_optimizer(plan.optimizer, model, plan.learning_rate, plan.weight_decay)
     step, tokens, seconds, best, since_best, rows = 0, 0, 0.0, math.inf, 0, 0
     state_path, log_path = output / "state.pt", output / "log.jsonl"
@@ -357,7 +360,7 @@ def train(
         step_began = time.monotonic()
         for batch in next(stream)[processes.rank :: processes.count]:
             fed += batch.ids.size
-            losses, _ = token_losses(trained, batch, device, plan.precision)
+            losses, _ = token_losses(model, batch, device, plan.precision)
             losses.sum().backward()
             total += torch.tensor([float(losses.detach().sum()), losses.numel()], device=device)
         for parameter in model.parameters():

@@ -252,7 +252,7 @@ def test_the_key_follows_the_transposition(cells: Cells) -> None:
 
 def test_every_task_gives_what_it_says(cells: Cells) -> None:
     none = dict.fromkeys(("compose", "continue_", "accompany", "infill", "vary"), 0.0)
-    plain = {"chart": 0.0, "no_form": 0.0, "no_harmony": 0.0}
+    plain = {"chart": 0.0, "no_form": 0.0, "no_harmony": 0.0, "bare": 0.0}
     for task in none:
         seen = 0
         for window in drawn_windows(cells, Mixture(**{**none, task: 1.0}, **plain), 40):  # type: ignore[arg-type]
@@ -277,8 +277,15 @@ def test_every_task_gives_what_it_says(cells: Cells) -> None:
         assert seen > 20
 
 
+def test_bare_windows_say_nothing_but_the_parts(cells: Cells) -> None:
+    for window in drawn_windows(cells, Mixture(bare=1.0), 60):
+        assert (window.status[[FORM, HARMONY]] == ABSENT).all()
+        for part in window.parts:
+            assert {part.program, part.density, part.polyphony, part.register} == {None}
+
+
 def test_descriptors_are_of_the_missing_cells(cells: Cells) -> None:
-    for window in drawn_windows(cells, Mixture(0, 1, 1, 1, 0, unset=0), 60):
+    for window in drawn_windows(cells, Mixture(0, 1, 1, 1, 0, unset=0, bare=0), 60):
         for number, part in enumerate(window.parts):
             missing = [
                 window.cells[FIRST_PART + number][b]

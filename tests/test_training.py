@@ -180,6 +180,21 @@ def test_bfloat16_is_close_to_float32(corpus: Path, finished: Path, tmp_path: Pa
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=0.01)
 
 
+def test_a_compiled_model_is_compiled_and_learns_alike(
+    corpus: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._dynamo.utils import counters
+
+    # Traced as for any compiler, and run as traced: a C++ compiler would take minutes for a second of training.
+    compiles = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compiles(self, backend="eager", **options))
+    counters.clear()
+    train(corpus, tmp_path, replace(PLAN, steps=2), device="cpu", threads=1, compile_model=True)
+    assert counters["frames"]["ok"] > 0
+    losses = [row["loss"] for row in log(tmp_path)]
+    assert losses == pytest.approx([row["loss"] for row in log(finished)[:2]], rel=1e-5)
+
+
 def test_a_loss_that_is_no_number_names_the_step(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = replace(PLAN, learning_rate=1e30, clip=1e30, optimizer="sgd", save_every_seconds=1e-9)
     with pytest.raises(TrainingError, match=r"the (validation )?loss (of|after) step \d") as caught:
