@@ -22,6 +22,7 @@ from midigen.checkpoint import open_checkpoint
 from midigen.dataset import Batch, Cells, Mixture, Steps, Windows, judging, loader
 from midigen.errors import BadRequest, TrainingError, need_for_training
 from midigen.model import build_model, load_state, parameter_count, size_named, state_of
+from midigen.processes import Processes
 from midigen.tokenizers.window import OWNERS
 
 if TYPE_CHECKING:
@@ -196,52 +197,6 @@ def earlier(start: str | None) -> list[dict[str, float]]:
         return []
     past = json.loads(facts.read_text(encoding="utf-8"))
     return [*past.get("before", []), {key: past[key] for key in ("step", "tokens", "seconds")}]
-
-
-class Processes:
-    """The processes of a run: one, or those that ``torchrun`` started."""
-
-    def __init__(self) -> None:
-        self.count = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0"))
-        self.local = int(os.environ.get("LOCAL_RANK", "0"))
-
-    def join(self, device: str) -> None:
-        import torch.distributed as dist
-
-        if self.count > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-
-    def sum(self, tensors: list[torch.Tensor]) -> None:
-        """Add ``tensors`` over all processes, in place."""
-        import torch
-        import torch.distributed as dist
-
-        if self.count > 1:
-            flat = torch.cat([t.reshape(-1) for t in tensors])
-            dist.all_reduce(flat)
-            at = 0
-            for tensor in tensors:
-                tensor.copy_(flat[at : at + tensor.numel()].view_as(tensor))
-                at += tensor.numel()
-
-    def agree(self, value: float, device: str) -> float:
-        """The first process's value, for decisions by the clock."""
-        import torch
-        import torch.distributed as dist
-
-        if self.count == 1:
-            return value
-        shared = torch.tensor([value], dtype=torch.float64, device=device)
-        dist.broadcast(shared, 0)
-        return float(shared.item())
-
-    def leave(self) -> None:
-        import torch.distributed as dist
-
-        if self.count > 1 and dist.is_initialized():
-            dist.barrier()
-            dist.destroy_process_group()
 
 
 def _write(path: Path, text: str) -> None:
