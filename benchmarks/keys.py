@@ -18,10 +18,10 @@ from collections import defaultdict
 
 import numpy as np
 
-from benchmarks.measures import excerpt
 from midigen.analysis import beat_chroma
 from midigen.corpus import find_files
 from midigen.errors import MidigenError
+from midigen.evaluation.bars import stretch
 from midigen.grid import to_grid
 from midigen.midi import read_midi
 
@@ -91,7 +91,7 @@ def main() -> None:
             continue
         (signature,) = said
         songs += 1
-        middle = excerpt(grid, max(0, (grid.bars - BARS) // 2), min(BARS, grid.bars))
+        middle = stretch(grid, max(0, (grid.bars - BARS) // 2), min(BARS, grid.bars))
         for where, part in zip(right, (grid, middle), strict=True):
             chroma = beat_chroma(part)[0].sum(axis=0)
             for profile in (*PROFILES, DISTANCE):

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measures import read_scores
+from benchmarks.sources import read_scores
 from midigen.errors import BadRequest
 from midigen.exporters.musicxml import sheet_bytes
 from midigen.midi import read_midi

@@ -15,8 +15,8 @@ guitar and bass, by three measures that are usual in chord recognition (MIREX, m
 root and the kind of third, "triad" for the root and the first three tones of the chord (a seventh or sixth more or less
 is no mistake), "root and quality" for all of it among fourteen qualities. Of the real songs these are no 1: what the
 other parts of the song add to the chords is not played by those three. Tonal-distance gain: see
-:func:`benchmarks.measures.tonal_gain`. The rest is :func:`benchmarks.likeness.measure`, each with how far its median is
-from that of the songs in units of their inter-quartile range.
+:func:`midigen.evaluation.measures.tonal_gain`. The rest are the other measures of that module, each with how far its
+median is from that of the songs in units of their inter-quartile range.
 """
 
 from __future__ import annotations
@@ -31,23 +31,17 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.likeness import measure
-from benchmarks.measures import (
-    bass_at_changes,
-    chord_tone_share,
-    excerpt,
-    interval,
-    read_scores,
-    recovered,
-    straight_grid,
-    together,
-    tonal_gain,
-)
+from benchmarks.sources import read_scores
 from midigen.analysis import Chord, estimate_chords
 from midigen.charts import parse_chart
 from midigen.composition import open_player, write_piece
 from midigen.composition.settling import Request
 from midigen.errors import MidigenError
+from midigen.evaluation import measures
+from midigen.evaluation.bars import straight_grid, stretch
+from midigen.evaluation.chords import bass_at_changes, chord_tone_share, recovered
+from midigen.evaluation.measures import KINDS, MEASURES, cut
+from midigen.evaluation.statistics import interval
 from midigen.grid import POSITIONS_PER_QUARTER, Grid
 from midigen.midi import read_midi, write_midi
 from midigen.prompt import Prompt
@@ -72,7 +66,7 @@ MMA_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Excerpt:
+class Sheet:
     """32 bars of a real song, and their chords as a chart: its text, and what is read from it."""
 
     name: str
@@ -82,19 +76,20 @@ class Excerpt:
     chords: tuple[Chord, ...]
 
     @classmethod
-    def of(cls, name: str, score: Score) -> Excerpt | None:
+    def of(cls, name: str, score: Score) -> Sheet | None:
         """``None`` for a song that is not in 4/4 throughout, or whose piano, guitar and bass are hardly together."""
         if any(str(metre) != "4/4" for metre in score.metres):
             return None
         grid = straight_grid(score)
-        first, bars = together(grid, BARS)
+        begun = [[lane.notes[:, 0] for lane in grid.lanes if lane.kind == kind] for kind in KINDS]
+        first, bars = measures.together(begun, grid.bars, BARS, step=4)
         if bars < LEAST_TOGETHER:
             return None
-        grid = excerpt(grid, first, BARS)
+        grid = stretch(grid, first, BARS)
         whole = whole_grid(score)
         if whole.bars < first + BARS:
             return None
-        text = chart_of(estimate_chords(excerpt(whole, first, BARS)))
+        text = chart_of(estimate_chords(stretch(whole, first, BARS)))
         tempo = float(np.clip(round(float(grid.tempos[0])), SLOWEST, FASTEST))
         return cls(name, grid, tempo, text, tuple(parse_chart(text).chords(BARS, "4/4")))
 
@@ -113,7 +108,7 @@ def chart_of(chords: list[Chord]) -> str:
     return "\n".join(" ".join(bar) for bar in bars)
 
 
-def accompany(song: Excerpt, seed: int) -> Score:
+def accompany(song: Sheet, seed: int) -> Score:
     """The chart as MMA plays it. Raises :class:`RuntimeError` with what it says where it does not."""
     groove = next(name for fastest, name in GROOVES[song.swings] if song.tempo_qpm <= fastest)
     lines = [f"RndSeed {seed}", f"Tempo {song.tempo_qpm:g}", f"Groove {groove}"]
@@ -133,7 +128,7 @@ def accompany(song: Excerpt, seed: int) -> Score:
         return read_midi(target)
 
 
-def measures_of(grid: Grid, song: Excerpt, seed: int) -> dict[str, float]:
+def measures_of(grid: Grid, song: Sheet, seed: int) -> dict[str, float]:
     """All measures of 32 bars that play the chart of ``song``; ``seed`` is for permutations."""
     begun, firm = bass_at_changes(grid, song.chords)
     third, triad, quality = recovered(grid, song.chords)
@@ -145,15 +140,17 @@ def measures_of(grid: Grid, song: Excerpt, seed: int) -> dict[str, float]:
         "bars recovered, triad": triad,
         "bars recovered, root and quality": quality,
     }
-    gains = {f"tonal-distance gain, {one}-{other}": tonal_gain(grid, one, other, seed) for one, other in PAIRS}
+    piece = cut(grid, 0, BARS)
+    gains = {
+        f"tonal-distance gain, {one}-{other}": measures.tonal_gain(piece, one, other, seed) for one, other in PAIRS
+    }
     return kept | gains
 
 
 def likeness(grid: Grid) -> dict[str, float]:
     """The measures of likeness to real songs."""
-    found = measure(grid)
-    del found["chord tones"]  # those of chords heard in the piece itself
-    return found
+    piece = cut(grid, 0, BARS)
+    return {name: measure(piece) for name, measure in MEASURES.items() if not name.startswith("tonal-distance")}
 
 
 def score_grid(score: Score) -> Grid:
@@ -161,15 +158,15 @@ def score_grid(score: Score) -> Grid:
     grid = straight_grid(score)
     if grid.bars < BARS:
         raise RuntimeError(f"{score.title}: {grid.bars} bars of {BARS}")
-    return excerpt(grid, 0, BARS)
+    return stretch(grid, 0, BARS)
 
 
 def row(name: str, columns: list[list[float]]) -> str:
     """A line of the table: medians with their intervals."""
     cells = []
     for values in columns:
-        middle, low, high = interval([[v] for v in values if np.isfinite(v)], np.median)
-        cells.append(f"{middle:.3f} ({low:.3f} to {high:.3f})")
+        found = interval(values, np.median)
+        cells.append(f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})")
     return f"| {name} | {' | '.join(cells)} |"
 
 
@@ -181,7 +178,7 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--save", metavar="FOLDER", help="write every chart and what was played of it here")
     args = parser.parse_args()
-    songs = [song for song in (Excerpt.of(name, score) for name, score in read_scores(args.songs)) if song]
+    songs = [song for song in (Sheet.of(name, score) for name, score in read_scores(args.songs)) if song]
     songs.sort(key=lambda song: Path(song.name).name)  # the same choice from a folder and from an archive of it
     if not songs:
         sys.exit(f"{' '.join(args.songs)}: no song in 4/4 with piano, guitar and bass together")
@@ -219,15 +216,18 @@ def main() -> None:
     distances: list[list[float]] = [[] for _ in grids]
     for name in like[0][0]:
         columns = [np.array([found[name] for found in column]) for column in like]
-        low, middle, high = np.percentile(columns[0], [25, 50, 75])
+        low, middle, high = np.nanpercentile(columns[0], [25, 50, 75])
         cells = [f"{middle:.3f} ({low:.3f} .. {high:.3f})"]
         for number, values in enumerate(columns[1:], 1):
-            distances[number].append(abs(float(np.median(values)) - middle) / max(high - low, 1e-9))
-            cells.append(f"{np.median(values):.3f} ({distances[number][-1]:.2f} off)")
+            distances[number].append(abs(float(np.nanmedian(values)) - middle) / max(high - low, 1e-9))
+            cells.append(f"{np.nanmedian(values):.3f} ({distances[number][-1]:.2f} off)")
         print(f"| {name} | {' | '.join(cells)} |")
     means = ["", *(f"{np.mean(column):.2f} off" for column in distances[1:])]
     print(f"| likeness, mean distance of medians in real inter-quartile ranges | {' | '.join(means)} |")
-    gains = [np.array([tonal_gain(song.grid, one, other, k) for k, song in enumerate(songs)]) for one, other in PAIRS]
+    pieces = [cut(song.grid, 0, BARS) for song in songs]
+    gains = [
+        np.array([measures.tonal_gain(piece, one, other, k) for k, piece in enumerate(pieces)]) for one, other in PAIRS
+    ]
     words = [
         f"{one}-{other} {np.nanmedian(g):.3f} ({np.nanpercentile(g, 25):.3f} .. {np.nanpercentile(g, 75):.3f})"
         for (one, other), g in zip(PAIRS, gains, strict=True)

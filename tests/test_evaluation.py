@@ -20,13 +20,14 @@ import torch
 from midigen.cells import Cells
 from midigen.checkpoint import save_checkpoint
 from midigen.dataset import Batch, Mixture, Windows, judging
-from midigen.errors import BadRequest, CorpusError
+from midigen.errors import BadRequest, CorpusError, OutputError
 from midigen.evaluation import evaluate, listening
 from midigen.evaluation.listening import cross_part_gains, worths
-from midigen.evaluation.losses import NOTE_KINDS, NoteLosses
+from midigen.evaluation.losses import NOTE_KINDS, NoteLosses, SongLosses, drawn_windows
 from midigen.evaluation.report import write_report
 from midigen.model import SIZES, build_model, state_of
 from midigen.tokenizers.vocabulary import Vocabulary
+from midigen.tokenizers.window import OWNERS
 from midigen.training import Steps, evaluate_loss
 
 
@@ -45,15 +46,32 @@ def batches_of(cells: Cells, windows: int = 4) -> list[Batch]:
 
 
 def test_taken_apart_the_loss_is_the_loss(cells: Cells, model: Any) -> None:
-    batches = batches_of(cells)
-    found = NoteLosses(model, cells.vocabulary)
-    found.add(batches)
-    whole = evaluate_loss(model, batches, cells.vocabulary)
-    assert found.per_note() == pytest.approx(whole["per_note"], rel=1e-5)
+    songs, rows = drawn_windows(cells, 512, 0, judging(Mixture()), 4)
+    read = NoteLosses(model, cells.vocabulary).read(rows)
+    found = SongLosses(zip(songs, read, strict=True))
+    whole = evaluate_loss(model, batches_of(cells), cells.vocabulary)
+    assert found.per_note().value == pytest.approx(whole["per_note"], rel=1e-5)
     for part, values in found.table().items():
-        assert values["all"] == pytest.approx(whole[f"per_note.{part}"], rel=1e-5)
-        assert sum(values[kind] for kind in NOTE_KINDS) == pytest.approx(values["all"], rel=1e-5)
-    assert found.perplexity("harmony") > 1
+        assert values["all"].value == pytest.approx(whole[f"per_note.{part}"], rel=1e-5)
+        assert sum(values[kind].value for kind in NOTE_KINDS) == pytest.approx(values["all"].value, rel=1e-5)
+    assert found.perplexity("harmony").value > 1
+    lanes = sum(found.a_note(lane).value for lane in ("structure", "form", "harmony"))
+    notes = found.notes.sum(axis=0)
+    own = sum(values["all"].value * notes[OWNERS.index(part)] for part, values in found.table().items())
+    assert lanes + own / notes.sum() == pytest.approx(found.per_note().value, rel=1e-5)
+
+
+def test_windows_are_read_in_any_company_and_come_back_in_order(cells: Cells, model: Any) -> None:
+    songs, rows = drawn_windows(cells, 512, 0, judging(Mixture()), 6)
+    assert len(set(songs)) > 1 and all(0 <= song < cells.songs for song in songs)
+    done: list[int] = []
+    losses = NoteLosses(model, cells.vocabulary)
+    together = losses.read(rows, done.append)
+    assert done[-1] == 6
+    for row, found in zip(rows, together, strict=True):
+        (alone,) = losses.read([row])
+        assert found.nats == pytest.approx(alone.nats, rel=1e-4, abs=1e-4)
+        assert (found.notes == alone.notes).all() and (found.tokens == alone.tokens).all()
 
 
 def test_velocity_and_duration_come_from_the_chain_rule(cells: Cells) -> None:
@@ -78,8 +96,7 @@ def test_velocity_and_duration_come_from_the_chain_rule(cells: Cells) -> None:
         def lm_head(self, hidden: Any) -> Any:
             return hidden
 
-    found = NoteLosses(Model(), v)
-    found.add([batch])
+    (found,) = NoteLosses(Model(), v).by_row(batch)
     touches = np.array([[v.value(t)[0] == "touch" for t in row] for row in batch.ids.tolist()])
     touches &= batch.learn
     assert touches.any()
@@ -104,7 +121,7 @@ class Echo:
 
 def test_a_model_that_listens_gains_by_it_and_a_deaf_one_does_not(cells: Cells) -> None:
     size, pairs = cells.vocabulary.size, (("guitar", "piano"),)
-    (heard,) = cross_part_gains(Echo(size), cells, 256, at_home=True, pairs=pairs).values()
+    (heard,) = cross_part_gains(NoteLosses(Echo(size), cells.vocabulary), cells, 256, pairs=pairs).values()
     songs = [gain.song for gain in heard]
     assert len(songs) == len(set(songs)) > 3
     assert np.mean(worths(heard)["absent"]) > 0.05  # piano and guitar of these songs share pitches
@@ -114,13 +131,13 @@ def test_a_model_that_listens_gains_by_it_and_a_deaf_one_does_not(cells: Cells) 
         def model(self, input_ids: Any, use_cache: bool) -> Any:
             return SimpleNamespace(last_hidden_state=torch.zeros(*input_ids.shape, size))
 
-    (deaf,) = cross_part_gains(Deaf(size), cells, 256, at_home=True, pairs=pairs).values()
+    (deaf,) = cross_part_gains(NoteLosses(Deaf(size), cells.vocabulary), cells, 256, pairs=pairs).values()
     for values in worths(deaf).values():
         assert np.nan_to_num(values) == pytest.approx(0, abs=1e-4)
 
 
 def test_a_rival_is_another_song_that_plays_in_every_bar(cells: Cells) -> None:
-    places = [p for song in range(cells.songs) if (p := listening._place(cells, song, "guitar", "piano", True))]
+    places = [p for song in range(cells.songs) if (p := listening._place(cells, song, "guitar", "piano"))]
     for part, companion in places:
         assert part.song == companion.song and len(part.cells) == len(companion.cells) <= listening.BARS
         assert all(len(cell) for cell in companion.cells)
@@ -144,20 +161,35 @@ def test_a_report_has_songs_and_pieces_side_by_side(checkpoint: Path, tmp_path: 
     write_songs(tmp_path / "songs", 6, bars=40)
     stages: list[str] = []
     found = evaluate(
-        checkpoint, songs=[tmp_path / "songs"], pieces=2, bars=32, windows=2,
+        checkpoint, songs=[tmp_path / "songs"], pieces=2, bars=32, windows=2, requests=2,
         on_progress=lambda stage, done, total: stages.append(stage),
     )  # fmt: skip
-    assert list(dict.fromkeys(stages)) == ["songs", "loss", "listening", "pieces"]
+    assert list(dict.fromkeys(stages)) == ["songs", "preparing", "loss", "listening", "pieces", "requests"]
     write_report(found, tmp_path)
     numbers = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert numbers["counted"]["real"] == {"seen": 6, "measured": 3}  # in 4/4, with a bass
     assert numbers["counted"]["composed"]["seen"] == 2
-    assert numbers["loss"]["nats a note"] == pytest.approx(found.facts["loss"]["nats a note"], abs=1e-4)
+    loss = numbers["loss"]["nats a note"]
+    assert loss == pytest.approx(found.facts["loss"]["nats a note"], abs=1e-4)
+    assert loss["low"] <= loss["value"] <= loss["high"]
+    kept = numbers["controls"]["kept"]
+    for name in ("bars", "metre", "tempo", "parts", "key signature"):
+        assert kept[name]["composed"]["value"] == 1 and kept[name]["pieces"] == 2
+        assert kept[name]["composed"]["low"] < 0.5  # two pieces prove little
+    assert kept["distinct velocities in 8 bars, median"]["real"]["value"] > 0
     assert 0 <= numbers["degenerate"]["share"]["value"] <= 1
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    for words in ("nats a note", "piano given guitar", "pitch-class entropy", "nobody would keep"):
+    for words in (
+        "nats a note",
+        "piano given guitar",
+        "pitch-class entropy",
+        "nobody would keep",
+        "what was asked for?",
+    ):
         assert words in text
-    assert (tmp_path / "similarity.png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("similarity", "gains", "likeness", "notes"):
+        assert (tmp_path / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"({picture}.png)" in text
 
 
 def test_songs_in_an_archive_are_read_and_what_is_broken_is_counted(checkpoint: Path, tmp_path: Path) -> None:
@@ -166,21 +198,39 @@ def test_songs_in_an_archive_are_read_and_what_is_broken_is_counted(checkpoint: 
         for path in paths:
             archive.write(path, path.name)
         archive.writestr("broken.mid", b"MThd, or so it says")
-    found = evaluate(checkpoint, songs=[tmp_path / "songs.zip"], pieces=0, windows=1)
+    found = evaluate(checkpoint, songs=[tmp_path / "songs.zip"], pieces=0, windows=1, requests=0)
     assert found.facts["counted"]["real"]["seen"] == 3
     assert found.facts["loss"]["songs"] == 2
 
 
 def test_the_same_seed_gives_the_same_report(checkpoint: Path) -> None:
-    one, other = (evaluate(checkpoint, pieces=2, bars=32, seed=3).json() for _ in range(2))
+    one, other = (evaluate(checkpoint, pieces=2, bars=32, requests=1, seed=3).json() for _ in range(2))
     assert one == other
+
+
+def test_pieces_that_are_kept_are_not_composed_again(checkpoint: Path, tmp_path: Path) -> None:
+    def facts(**said: Any) -> str:
+        return evaluate(checkpoint, pieces=2, bars=32, requests=0, **said).json()
+
+    whole = facts()
+    assert facts(keep=tmp_path / "kept") == whole
+    kept = tmp_path / "kept" / "0.mid"
+    before = kept.stat().st_mtime_ns
+    (tmp_path / "kept" / "1.mid").write_bytes(kept.read_bytes()[:50])  # killed while it was written
+    assert facts(keep=tmp_path / "kept") == whole
+    assert kept.stat().st_mtime_ns == before
+    with pytest.raises(OutputError, match="another number of bars"):
+        evaluate(checkpoint, pieces=1, bars=40, requests=0, keep=tmp_path / "kept")
+    with pytest.raises(OutputError, match="not a folder of pieces"):
+        evaluate(checkpoint, pieces=1, bars=32, requests=0, keep=checkpoint)
 
 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
         ({"pieces": -1}, "pieces -1"),
-        ({"pieces": 0}, "nothing to evaluate"),
+        ({"pieces": 0, "requests": 0}, "nothing to evaluate"),
+        ({"requests": -1}, "requests -1"),
         ({"bars": 16}, "bars 16 is not a whole number from 32"),
         ({"windows": 0}, "windows 0"),
     ],

@@ -8,9 +8,21 @@ import numpy as np
 import pytest
 
 from midigen.evaluation import measures
+from midigen.evaluation.likeness import _error
 from midigen.evaluation.measures import Excerpt, can_be_stopped, cut, excerpt, similarity_curve, where_all_play
-from midigen.evaluation.statistics import interval, overlap, spread
+from midigen.evaluation.statistics import (
+    draws,
+    interval,
+    mean_curves,
+    overlap,
+    overlap_interval,
+    pooled,
+    ratio,
+    share,
+    spread,
+)
 from midigen.grid import Grid, Lane
+from midigen.score import Note, Part, Score
 
 BAR = 48  # positions of 4/4
 
@@ -58,6 +70,12 @@ def test_repetition_looks_at_each_part_for_itself_and_not_at_lengths() -> None:
     assert measures.repetition(four) == pytest.approx(2 / 6)
 
 
+def test_repetition_hears_sixteenths() -> None:
+    near = piece(2, piano=notes((0, 0, 12, 60), (0, 13, 12, 62), (1, 0, 12, 60), (1, 12, 12, 62)))
+    far = piece(2, piano=notes((0, 0, 12, 60), (0, 15, 12, 62), (1, 0, 12, 60), (1, 12, 12, 62)))
+    assert (measures.repetition(near), measures.repetition(far)) == (0.5, 0)
+
+
 def test_parts_that_share_every_chord_are_near_in_tonal_space() -> None:
     roots = [40, 45, 38, 43, 40, 46, 41, 36]
     bass = notes(*((bar, 0, 48, root) for bar, root in enumerate(roots)))
@@ -77,6 +95,12 @@ def test_jaccard_looks_only_where_both_play() -> None:
         guitar=notes((0, 0, 12, 60), (1, 0, 12, 60)),
     )
     assert measures.onset_jaccard(two, "piano", "guitar") == pytest.approx(1 / 2)
+    bars = piece(
+        2,
+        piano=notes((0, 0, 12, 60), *((1, 12 * k, 12, 60) for k in range(4))),
+        guitar=notes((0, 0, 12, 60), (1, 0, 12, 60)),
+    )
+    assert measures.onset_jaccard(bars, "piano", "guitar") == pytest.approx((1 + 1 / 4) / 2)  # bars count alike
     assert where_all_play(two, "piano", "guitar").bars == 1
 
 
@@ -134,7 +158,7 @@ def test_excerpt_is_where_all_three_play_and_nothing_of_a_piece_without_such_bar
 def test_measures_of_what_is_empty_are_no_numbers() -> None:
     empty = piece()
     for name, measure in measures.MEASURES.items():
-        if name not in ("groove consistency", "distinct velocities, of 32"):
+        if name not in ("groove consistency", "steps of velocity in use, of 32"):
             assert math.isnan(measure(empty)), name
 
 
@@ -154,3 +178,72 @@ def test_spread_and_overlap() -> None:
     assert overlap([1, 2, 3], [1, 2, 3], bins) == pytest.approx(1)
     assert overlap([1, 1], [5, 5], bins) == 0
     assert math.isnan(overlap([], [1], bins))
+
+
+def test_a_ratio_counts_songs_and_not_their_notes() -> None:
+    """Twenty songs of unlike length; nats a note differ from song to song and hardly inside one."""
+    random = np.random.default_rng(2)
+    notes_ = random.integers(50, 1000, 20)
+    a_note = random.normal(3, 0.5, 20)
+    found = ratio(notes_ * a_note, notes_)
+    assert found.value == pytest.approx((notes_ * a_note).sum() / notes_.sum())
+    assert 0.25 < found.high - found.low < 1  # songs, not the 10,000 notes, are what is many
+    again = ratio(np.repeat(notes_ * a_note, 4), np.repeat(notes_, 4))
+    assert again.high - again.low == pytest.approx((found.high - found.low) / 2, rel=0.2)
+    assert math.isnan(ratio([1, 2], [0, 0]).value)
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+    random = np.random.default_rng(3)
+    inside = [low <= 1 <= high for low, high in (
+        (found.low, found.high) for found in (interval(random.exponential(1, 60), seed=k) for k in range(200))
+    )]  # fmt: skip
+    assert 0.88 < np.mean(inside) < 0.985
+
+
+def test_none_of_many_is_no_certain_zero() -> None:
+    none = share([False] * 40)
+    assert (none.value, none.low) == (0, 0) and none.high == pytest.approx(0.0876, abs=1e-3)  # Wilson 1927
+    assert share([True] * 40).low == pytest.approx(1 - none.high)
+    half = share([True, False] * 50)
+    assert (half.low, half.high) == pytest.approx((0.4038, 0.5962), abs=1e-3)
+    assert math.isnan(share([]).value)
+
+
+def test_pooled_values_are_drawn_piece_by_piece() -> None:
+    groups = [[0.0] * 50, [1.0] * 50] * 5
+    found = pooled(groups, np.mean)
+    assert found.value == 0.5
+    assert found.high - found.low > 0.4  # ten pieces, however many values
+
+
+def test_mean_curves_leave_out_what_is_too_short() -> None:
+    curves = np.array([[0.2, np.nan], [0.4, 0.6]])
+    assert mean_curves(curves)[0] == pytest.approx([0.3, 0.6])
+    drawn = mean_curves(curves, draws(2))
+    assert drawn.shape == (len(draws(2)), 2) and draws(2).sum(axis=1).tolist() == [2] * len(drawn)
+    assert np.isnan(drawn[:, 1]).any()  # where the first alone was drawn
+    assert _error(np.array([0.1, np.nan]), np.array([0.4, 0.5])) == pytest.approx(0.3)
+
+
+def test_overlap_has_an_interval_over_pieces() -> None:
+    bins = np.arange(0, 11.0)
+    random = np.random.default_rng(4)
+    one, other = ([random.integers(0, 10, 50) for _ in range(30)] for _ in range(2))
+    found = overlap_interval(one, other, bins)
+    assert found.low <= found.value <= 1 and found.value == pytest.approx(
+        overlap(np.concatenate(one), np.concatenate(other), bins)
+    )
+    assert math.isnan(overlap_interval([], other, bins).value)
+
+
+def test_velocities_are_counted_where_all_play() -> None:
+    def part(kind: str, program: int, bars: range, velocity: int) -> Part:
+        made = tuple(Note(1920 * bar, 50, 480, velocity + bar % 3) for bar in bars)
+        return Part(kind, kind, program, notes=made)
+
+    score = Score((
+        part("piano", 0, range(60), 30), part("guitar", 25, range(60), 60), part("bass", 33, range(28, 60), 90)
+    ), ticks_per_quarter=480)  # fmt: skip
+    assert measures.distinct_velocities(score) == 9
+    assert measures.distinct_velocities(score, bars=1) == 3

@@ -11,9 +11,11 @@ from midigen.cli.values import whole
 
 LABELS = {
     "songs": "Measuring songs",
+    "preparing": "Preparing songs",
     "loss": "Reading windows",
     "listening": "Reading pairs of parts",
     "pieces": "Composing pieces",
+    "requests": "Composing what was asked for",
 }
 
 
@@ -30,6 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pieces", metavar="N", type=whole, help="to compose (default: 200; 0: none)")
     parser.add_argument("--bars", metavar="N", type=whole, help="of each (default: 64)")
     parser.add_argument("--windows", metavar="N", type=whole, help="of songs, for the loss (default: 200)")
+    parser.add_argument(
+        "--requests", metavar="N", type=whole,
+        help="pieces asked for with everything drawn at random, to measure how controls are kept (default: 60)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--keep", metavar="FOLDER",
+        help="keep the composed pieces here as MIDI files, and go on with those of an evaluation that was stopped",
+    )  # fmt: skip
     parser.add_argument("--seed", metavar="N", type=whole, help="of the first piece (default: 0)")
     parser.add_argument("--threads", metavar="N", type=whole, help="CPU threads (default: 1)")
     parser.add_argument("-o", "--output", metavar="FOLDER", default="evaluation", help="(default: evaluation)")
@@ -42,7 +52,11 @@ def run(args: argparse.Namespace) -> int:
     from midigen.evaluation.report import REPORT, write_report
     from midigen.folders import new_folder
 
-    said = {name: vars(args)[name] for name in ("pieces", "bars", "windows", "seed", "threads") if name in args}
+    said = {
+        name: vars(args)[name]
+        for name in ("pieces", "bars", "windows", "requests", "seed", "threads", "keep")
+        if name in args
+    }
     with new_folder(Path(args.output), force=args.force) as draft:
         with Counter() as counter:
             found = evaluate(

@@ -2,58 +2,49 @@
 
 ``evaluate`` reads validation songs three ways: as windows for the model to foresee
 (:mod:`~midigen.evaluation.losses`), as pairs of parts of which one is told (:mod:`~midigen.evaluation.listening`), and
-as music to be measured (:mod:`~midigen.evaluation.measures`) beside pieces that the model composes.
-``docs/evaluation.md`` defines every number.
+as music to be measured (:mod:`~midigen.evaluation.measures`) beside pieces that the model composes
+(:mod:`~midigen.evaluation.likeness`). It also asks for pieces with everything in them drawn at random, and measures
+whether they are what was asked for (:mod:`~midigen.evaluation.controls`). ``docs/evaluation.md`` defines every number.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from midigen.cells import Cells
-from midigen.checkpoint import Checkpoint, open_checkpoint
-from midigen.composition import open_player, write_piece
+from midigen.checkpoint import open_checkpoint
+from midigen.composition import Player, open_player, write_piece
 from midigen.composition.settling import Request
-from midigen.corpus import find_files, prepare
-from midigen.dataset import Mixture, Windows, judging
+from midigen.corpus import find_files
 from midigen.errors import BadRequest, CorpusError, MidigenError, need_for_training
-from midigen.evaluation.listening import Gain, cross_part_gains, worths
-from midigen.evaluation.losses import NoteLosses
-from midigen.evaluation.measures import KINDS, MEASURES
-from midigen.evaluation.pieces import COLUMNS, Pieces
-from midigen.evaluation.statistics import interval, overlap, spread
-from midigen.grid import DURATIONS
+from midigen.evaluation import controls
+from midigen.evaluation.asking import draw_prompt
+from midigen.evaluation.composed import compose_pieces
+from midigen.evaluation.likeness import compare
+from midigen.evaluation.measures import KINDS
+from midigen.evaluation.pieces import COLUMNS, FAULTS, Pieces
+from midigen.evaluation.reading import Progress, read_songs
+from midigen.evaluation.statistics import share
 from midigen.midi import read_midi
-from midigen.originality import SHORTEST, Index
-from midigen.prompt import Prompt
+from midigen.originality import Index
 
 __all__ = ["Evaluation", "evaluate"]
 
-METRE = "4/4"  # of composed pieces, as reference values are of songs in it
 MOST_BARS, MOST_PIECES, MOST_WINDOWS = 512, 10_000, 10_000
 FEWEST_BARS = 32
-BINS = {
-    "pitch": np.arange(20.5, 109),
-    "duration": np.concatenate([[0.5], np.sqrt(np.array(DURATIONS[:-1]) * np.array(DURATIONS[1:])), [1e6]]),
-    "velocity": np.arange(-0.5, 32),
-}
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``facts`` is all that was found, ready for JSON; ``curves`` and ``pools`` are what pictures are drawn of: curves
-    by ``"real"`` and ``"composed"``, ``(32,)``, and values of notes by those, part and kind."""
+    """``facts`` is all that was found, ready for JSON; ``pools`` is what histograms are drawn of: values of notes by
+    ``"real"`` and ``"composed"``, part and kind."""
 
     facts: dict[str, Any]
-    curves: dict[str, np.ndarray] = field(default_factory=dict)
     pools: dict[tuple[str, str, str], np.ndarray] = field(default_factory=dict)
 
     def json(self) -> str:
@@ -68,156 +59,115 @@ def evaluate(
     pieces: int = 200,
     bars: int = 64,
     windows: int = 200,
+    requests: int = 60,
     seed: int = 0,
     threads: int | None = None,
+    keep: str | Path | None = None,
     on_progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate ``checkpoint`` (a folder, the name of a shipped one, or ``None`` for the default).
 
     ``songs`` are folders or archives of MIDI files that it has not learned from; without any, only what it composes is
     measured. ``pieces`` (0 to 10,000) of ``bars`` bars (32 to 512) in 4/4 are composed with piano, guitar and bass,
-    from seeds ``seed`` on, nothing else asked for. ``windows`` (1 to 10,000) validation windows are read for the loss.
-    Needs torch where there are songs. Raises :class:`BadRequest`, :class:`CorpusError`, :class:`MissingTool`.
+    from seeds ``seed`` on, nothing else asked for; with a folder to ``keep`` them in they are written there as MIDI
+    files, and those that are there from an earlier run are taken. ``windows`` (1 to 10,000) validation windows are read
+    for the loss. ``requests`` (0 to 10,000) pieces are asked for with everything drawn at random, to measure how well
+    controls are kept. Needs torch where there are songs. Raises :class:`BadRequest`, :class:`CorpusError`,
+    :class:`MissingTool`, :class:`OutputError`.
     """
     _check("pieces", pieces, 0, MOST_PIECES)
     _check("bars", bars, FEWEST_BARS, MOST_BARS)
     _check("windows", windows, 1, MOST_WINDOWS)
-    if not pieces and not songs:
-        raise BadRequest("nothing to evaluate: give --songs, or --pieces of 1 or more")
+    _check("requests", requests, 0, MOST_PIECES)
+    if not pieces and not songs and not requests:
+        raise BadRequest("nothing to evaluate: give --songs, or --pieces or --requests of 1 or more")
     opened = open_checkpoint(checkpoint)
     tell = on_progress or (lambda stage, done, total: None)
     index = Index.from_file(opened.index_file) if opened.index_file else None
     facts: dict[str, Any] = {
         "checkpoint": opened.provenance.get("name", "") if opened.provenance else "",
-        "asked": {"pieces": pieces, "bars": bars, "windows": windows, "seed": seed},
+        "asked": {"pieces": pieces, "bars": bars, "windows": windows, "requests": requests, "seed": seed},
     }
     real, composed = Pieces(), Pieces()
+    kept = {"real": controls.Findings(), "composed": controls.Findings()}
     if songs:
         need_for_training("torch", "transformers")
-        files = sum(1 for _ in find_files(songs))
-        if not files:
-            places = ", ".join(map(str, songs))
-            raise CorpusError(f"{places}: no MIDI file found; give folders or archives with .mid files")
-        # What is in an archive can be read only while it is gone through.
-        for number, (_, name, read) in enumerate(find_files(songs), start=1):
-            try:
-                score = read_midi(read(), name)
-            except MidigenError:
-                real.pass_over()
-            else:
-                real.add(name, score, index, composed=False)
-            tell("songs", number, files)
-        facts |= _read(opened, songs, windows, seed, threads, tell)
-    if pieces:
-        player = open_player(checkpoint, threads=threads)
-        for number in range(pieces):
-            request = Request.read(Prompt(bars, metre=METRE, seed=(seed + number) % 2**32))
-            score, _ = write_piece(request, player)
-            composed.add(str(request.prompt.seed), score, index, composed=True)
-            tell("pieces", number + 1, pieces)
+        _measure_songs(songs, real, kept["real"], index, tell)
+        facts |= read_songs(opened, songs, windows, seed, threads, tell)
+    player = open_player(checkpoint, threads=threads)
+    seeds = [(seed + number) % 2**32 for number in range(pieces)]
+    folder = Path(keep) if keep is not None else None
+    for number, (own, score) in enumerate(compose_pieces(opened, player, bars, seeds, folder), start=1):
+        composed.add(str(own), score, index, composed=True)
+        tell("pieces", number, pieces)
     groups = {name: group for name, group in (("real", real), ("composed", composed)) if group.rows}
-    facts["likeness"] = {
-        name: {group: asdict(spread(found.values(name))) for group, found in groups.items()} for name in MEASURES
-    }
     facts["counted"] = {
         name: {"seen": group.seen, "measured": len(group.rows)}
         for name, group in (("real", real), ("composed", composed))
         if group.seen
     }
-    curves = {name: group.curve() for name, group in groups.items()}
-    facts["similarity"] = {name: curve.tolist() for name, curve in curves.items()}
+    facts |= compare(groups, index)
+    if pieces:
+        facts["degenerate"] = {
+            "share": asdict(share([str(own) in composed.faults for own in seeds])),
+            "faults": {
+                fault: asdict(share([any(sign in said for said in composed.faults.get(str(own), [])) for own in seeds]))
+                for fault, sign in FAULTS.items()
+            },
+            "pieces": composed.faults,
+        }
+    if requests:
+        _ask(player, requests, kept["composed"], tell)
+        facts["controls"] = _controls(kept, with_songs=bool(songs))
     pools = {
         (group, kind, what): found.pool(kind, what)
         for group, found in groups.items()
         for kind in KINDS
         for what in COLUMNS
     }
-    if len(groups) == 2:
-        apart = np.abs(curves["composed"] - curves["real"])
-        facts["similarity error"] = float(np.mean(apart[np.isfinite(apart)]))
-        facts["overlap"] = {
-            kind: {
-                what: overlap(pools["real", kind, what], pools["composed", kind, what], BINS[what]) for what in COLUMNS
-            }
-            for kind in KINDS
+    return Evaluation(facts, pools)
+
+
+def _measure_songs(
+    songs: Sequence[str | Path], real: Pieces, kept: controls.Findings, index: Index | None, tell: Progress
+) -> None:
+    files = sum(1 for _ in find_files(songs))
+    if not files:
+        places = ", ".join(map(str, songs))
+        raise CorpusError(f"{places}: no MIDI file found; give folders or archives with .mid files")
+    # What is in an archive can be read only while it is gone through.
+    for number, (_, name, read) in enumerate(find_files(songs), start=1):
+        try:
+            score = read_midi(read(), name)
+        except MidigenError:
+            real.pass_over()
+        else:
+            real.add(name, score, index, composed=False)
+            controls.observe(score, kept)
+        tell("songs", number, files)
+
+
+def _ask(player: Player, requests: int, found: controls.Findings, tell: Progress) -> None:
+    """Compose what was asked for at random, and measure it; the requests are the same in every evaluation."""
+    for number in range(requests):
+        request = Request.read(draw_prompt(number))
+        score, _ = write_piece(request, player)
+        controls.check(score, request, found)
+        tell("requests", number + 1, requests)
+
+
+def _controls(kept: dict[str, controls.Findings], *, with_songs: bool) -> dict[str, Any]:
+    rows = {}
+    for row in (*controls.KEPT, *controls.SHAPES):
+        rows[row.said] = {
+            "composed": asdict(row.of(kept["composed"])),
+            "percent": row.percent,
+            "wanted": row.wanted,
+            "pieces": sum(bool(values) for values in kept["composed"].values.get(row.name, [])),
         }
-    if pieces:
-        facts["degenerate"] = {
-            "share": asdict(interval([name in composed.faults for name in _seeds(seed, pieces)])),
-            "pieces": composed.faults,
-        }
-    if index is not None:
-        facts["originality"] = {
-            "false positives": index.false_positives,
-            **{
-                name: {
-                    f"share of {least} notes or more": asdict(interval(np.array(group.runs) >= least))
-                    for least in (SHORTEST, 16, 24)
-                }
-                | {"longest": max(group.runs)}
-                for name, group in groups.items()
-            },
-        }
-    return Evaluation(facts, curves, pools)
-
-
-def _seeds(seed: int, pieces: int) -> list[str]:
-    return [str((seed + number) % 2**32) for number in range(pieces)]
-
-
-def _read(
-    opened: Checkpoint, songs: Sequence[str | Path], windows: int, seed: int, threads: int | None, tell: Progress
-) -> dict[str, Any]:
-    """What the model makes of ``songs``: losses and cross-part gains."""
-    import torch
-
-    from midigen.attention import use_blocks
-    from midigen.model import build_model, load_state
-    from midigen.training import Steps
-
-    torch.set_num_threads(threads or 1)
-    mixture = Mixture(**opened.provenance["plan"]["mixture"]) if opened.provenance else Mixture()
-    with tempfile.TemporaryDirectory() as folder:
-        prepare([], folder, validation=songs, note_tokens=opened.tokenizer["note_tokens"])
-        cells = Cells(folder, "validation")
-        model = build_model(opened.size, cells.vocabulary.size, 0)
-        use_blocks(model)
-        load_state(model, opened.weights())
-        model.eval()
-        losses = NoteLosses(model, cells.vocabulary)
-        batches = Steps(Windows(cells, opened.size.context, seed, judging(mixture)), windows, 4096)[0]
-        for number, batch in enumerate(batches, start=1):
-            losses.add([batch])
-            tell("loss", number, len(batches))
-        at_home = opened.tokenizer.get("transpose") == "key"
-        gains = cross_part_gains(
-            model,
-            cells,
-            opened.size.context,
-            at_home,
-            seed,
-            on_done=lambda done, total: tell("listening", done, total),
-        )
-        kept = cells.songs
-        del cells  # its files are mapped: they must be let go before the folder is
-    return {
-        "loss": {
-            "songs": kept,
-            "windows": windows,
-            "nats a note": losses.per_note(),
-            "parts": losses.table(),
-            "perplexity": {lane: losses.perplexity(lane) for lane in ("form", "harmony")},
-        },
-        "cross-part gain": {f"{part} given {other}": _gains(found) for (part, other), found in gains.items()},
-    }
-
-
-def _gains(found: list[Gain]) -> dict[str, Any]:
-    return {
-        "songs": len(found),
-        "nats a note": float(np.mean([gain.given for gain in found])) if found else float("nan"),
-        **{beside: asdict(interval(values)) for beside, values in worths(found).items()},
-    }
+        if with_songs and row.name in kept["real"].values:
+            rows[row.said]["real"] = asdict(row.of(kept["real"]))
+    return {"kept": rows, "odd": kept["composed"].odd}
 
 
 def _check(name: str, value: int, low: int, high: int) -> None:

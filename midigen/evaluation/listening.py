@@ -11,26 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from midigen.analysis import estimate_key, home_shift
 from midigen.cells import Cells, SongView
-from midigen.dataset import collate
-from midigen.evaluation.losses import NoteLosses
+from midigen.evaluation.losses import NoteLosses, Row
 from midigen.tokenizers.vocabulary import LANES, Vocabulary
 from midigen.tokenizers.window import ABSENT, FIRST_PART, GIVEN, MISSING, OWNERS, PartHeader, Window, arrange
 
 BARS, FEWEST_BARS = 16, 8
 RIVALS = 5  # songs next in tempo, of which one lends its part
+MOST_SONGS = 200  # of a pair; the interval says what that leaves open
 KINDS = ("piano", "guitar", "bass", "drums")
 PAIRS = tuple((part, other) for part in KINDS for other in KINDS if part != other)
 
 
 @dataclass(frozen=True)
 class Passage:
-    """One part in ``bars`` bars from ``first`` of song number ``song``, moved to the model's key: ``cells`` has its
+    """One part in ``bars`` bars from ``first`` of song number ``song``, moved to C major or A minor: ``cells`` has its
     ids bar by bar, none empty. ``minor`` and ``metre`` are the song's, ``tempo`` its tempo bin."""
 
     song: int
@@ -54,31 +53,57 @@ class Gain:
 
 
 def cross_part_gains(
-    model: Any,
+    losses: NoteLosses,
     cells: Cells,
     context: int,
-    at_home: bool,
     seed: int = 0,
     pairs: Sequence[tuple[str, str]] = PAIRS,
     on_done: Callable[[int, int], None] | None = None,
 ) -> dict[tuple[str, str], list[Gain]]:
-    """For every one of ``pairs``, ``(part, companion)``: a :class:`Gain` a song that has both.
+    """For every one of ``pairs``, ``(part, companion)``: a :class:`Gain` a song that has both, of at most
+    :data:`MOST_SONGS` songs drawn with ``seed``. ``on_done(done, total)`` counts readings.
 
-    ``at_home`` says that the model has learned all music in C major or A minor. ``on_done(done, total)`` counts pairs.
+    All parts are moved to C major or A minor, so that another song's part is in the key of the one it takes the place
+    of, and every model is at home there, whatever keys it has learned from.
     """
     random = np.random.default_rng(seed)
     found: dict[tuple[str, str], list[Gain]] = {}
-    for number, (part, other) in enumerate(pairs, start=1):
-        places = [place for song in range(cells.songs) if (place := _place(cells, song, part, other, at_home))]
-        found[part, other] = [
-            _gain(model, cells.vocabulary, mine, its, _rival(its, places, random), context) for mine, its in places
+    trials: dict[tuple[str, str], list[_Trial]] = {}
+    for part, other in pairs:
+        places = [place for song in range(cells.songs) if (place := _place(cells, song, part, other))]
+        chosen = np.sort(random.permutation(len(places))[:MOST_SONGS]).tolist()
+        trials[part, other] = [
+            _trial(mine, its, _rival(its, places, random), cells.vocabulary, context)
+            for mine, its in (places[number] for number in chosen)
         ]
-        if on_done:
-            on_done(number, len(pairs))
+    total, before = sum(len(trial.windows) for some in trials.values() for trial in some), 0
+    for pair, some in trials.items():
+
+        def tell(done: int, before: int = before) -> None:
+            if on_done:
+                on_done(before + done, total)
+
+        windows = [window for trial in some for window in trial.windows]
+        read = iter(losses.read(windows, tell))
+        owner = OWNERS.index(pair[0])
+        found[pair] = []
+        for trial in some:
+            mine = [next(read) for _ in trial.windows]
+            nats = [float(one.nats[owner].sum() / max(one.notes[owner], 1)) for one in mine]
+            found[pair].append(Gain(trial.song, nats[0], nats[1], nats[2] if len(nats) > 2 else float("nan")))
+        before += len(windows)
     return found
 
 
-def _place(cells: Cells, number: int, part: str, other: str, at_home: bool) -> tuple[Passage, Passage] | None:
+@dataclass(frozen=True)
+class _Trial:
+    """One song's windows: with the companion given, alone, and with another song's, where there is one."""
+
+    song: int
+    windows: list[Row]
+
+
+def _place(cells: Cells, number: int, part: str, other: str) -> tuple[Passage, Passage] | None:
     """The first longest stretch, up to :data:`BARS`, of one metre in which the first parts of both kinds play in each
     bar."""
     song = cells.song(number)
@@ -98,7 +123,7 @@ def _place(cells: Cells, number: int, part: str, other: str, at_home: bool) -> t
     if bars < FEWEST_BARS:
         return None
     tonic, mode = estimate_key(song.chroma[first : first + bars].sum(axis=0, dtype=np.int64))
-    home = home_shift(tonic, mode) if at_home else 0
+    home = home_shift(tonic, mode)
     for shift in (home, home - 12 if home > 0 else home + 12):
         passages = [_passage(cells.vocabulary, song, number, r, first, bars, shift, mode) for r in rows]
         if all(passages):
@@ -131,20 +156,14 @@ def _rival(companion: Passage, places: list[tuple[Passage, Passage]], random: np
     return fitting[int(random.integers(min(len(fitting), RIVALS)))] if fitting else None
 
 
-def _gain(
-    model: Any, vocabulary: Vocabulary, part: Passage, companion: Passage, rival: Passage | None, context: int
-) -> Gain:
+def _trial(part: Passage, companion: Passage, rival: Passage | None, vocabulary: Vocabulary, context: int) -> _Trial:
     bars = len(part.cells)
     while True:  # the same bars for all three
         windows = [_window(part, other, bars) for other in (companion, None, rival)[: 3 if rival else 2]]
         rows = [arrange(window, vocabulary) for window in windows]
         if max(len(ids) for ids, _, _ in rows) <= context:
-            break
+            return _Trial(part.song, rows)
         bars -= 1
-    owner = OWNERS.index(part.kind)
-    read = NoteLosses(model, vocabulary).by_row(collate(rows))
-    nats = [float(nats[owner].sum() / max(notes[owner], 1)) for nats, notes, _ in read]
-    return Gain(part.song, nats[0], nats[1], nats[2] if rival else float("nan"))
 
 
 def _window(part: Passage, companion: Passage | None, bars: int) -> Window:

@@ -8,13 +8,14 @@ their sources.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from midigen.grid import POSITIONS_PER_QUARTER, Grid
+from midigen.score import Score
 
 KINDS = ("piano", "guitar", "bass")
 PAIRS = tuple(combinations(KINDS, 2))
@@ -60,15 +61,21 @@ class Excerpt:
 def excerpt(grid: Grid, bars: int = BARS) -> Excerpt | None:
     """The first ``bars`` bars of ``grid`` in which as many as can be have notes of all of :data:`KINDS`; ``None``
     where the piece is shorter, or fewer than :data:`LEAST_TOGETHER` of them do."""
-    if grid.bars < bars:
-        return None
-    plays = []
-    for kind in KINDS:
-        lanes = [lane.notes for lane in grid.lanes if lane.kind == kind]
-        begun = np.concatenate([np.zeros(0, dtype=int), *(notes[:, BAR] for notes in lanes)])
-        plays.append(np.bincount(begun, minlength=grid.bars)[: grid.bars] > 0)
-    together = np.convolve(np.all(plays, axis=0), np.ones(bars, dtype=int), mode="valid")
-    return cut(grid, int(np.argmax(together)), bars) if together.max() >= min(LEAST_TOGETHER, bars) else None
+    begun = [[lane.notes[:, BAR] for lane in grid.lanes if lane.kind == kind] for kind in KINDS]
+    first, count = together(begun, grid.bars, bars)
+    return cut(grid, first, bars) if count >= min(LEAST_TOGETHER, bars) else None
+
+
+def together(begun: Sequence[Sequence[np.ndarray]], total: int, bars: int, step: int = 1) -> tuple[int, int]:
+    """Where some parts play together most: the first of ``bars`` bars of ``total``, a multiple of ``step``, and in how
+    many of those all begin notes. ``begun`` has, of each part, arrays of the bars that notes begin in. A piece too
+    short gives ``(0, 0)``."""
+    if total < bars:
+        return 0, 0
+    every = [np.concatenate([np.zeros(0, dtype=np.int64), *arrays]) for arrays in begun]
+    plays = [np.bincount(numbers, minlength=total)[:total] > 0 for numbers in every]
+    counts = np.convolve(np.all(plays, axis=0), np.ones(bars, dtype=int), mode="valid")[::step]
+    return step * int(np.argmax(counts)), int(counts.max())
 
 
 def cut(grid: Grid, first: int, bars: int) -> Excerpt:
@@ -119,26 +126,47 @@ def groove_consistency(piece: Excerpt) -> float:
     steps = -(-int(piece.lengths.max()) // SIXTEENTH)
     begins = np.zeros((piece.bars, steps), dtype=bool)
     notes = piece.every
-    begins[notes[:, BAR], np.minimum(np.rint(notes[:, POSITION] / SIXTEENTH).astype(int), steps - 1)] = True
+    begins[notes[:, BAR], np.minimum(sixteenths(notes), steps - 1)] = True
     return float(1 - (begins[1:] != begins[:-1]).mean())
 
 
 def repetition(piece: Excerpt) -> float:
-    """The share of the bars of a part that hold notes whose onsets and pitches are those of an earlier bar of it."""
+    """The share of the bars of a part that hold notes whose onsets (sixteenths) and pitches are those of an earlier bar
+    of it."""
     again = cells = 0
     for notes in piece.parts.values():
         seen: set[bytes] = set()
+        places = np.stack([sixteenths(notes), notes[:, PITCH]], axis=1)
         for bar in range(piece.bars):
-            cell = notes[notes[:, BAR] == bar][:, [POSITION, PITCH]].tobytes()
+            cell = np.unique(places[notes[:, BAR] == bar], axis=0).tobytes()
             if cell:
                 again, cells = again + (cell in seen), cells + 1
                 seen.add(cell)
     return again / cells if cells else float("nan")
 
 
-def distinct_velocities(piece: Excerpt) -> float:
+def sixteenths(notes: np.ndarray) -> np.ndarray:
+    """The sixteenth of its bar nearest to the onset of each of ``notes``, int ``(n,)``."""
+    return np.rint(notes[:, POSITION] / SIXTEENTH).astype(np.int64)
+
+
+def velocity_steps(piece: Excerpt) -> float:
     """How many of the 32 steps of velocity are in use."""
     return float(len(np.unique(piece.every[:, VELOCITY])))
+
+
+def distinct_velocities(score: Score, bars: int = BARS) -> float:
+    """How many of MIDI's velocities piano, guitar and bass use in the ``bars`` bars in which they play together most;
+    in all of a shorter piece."""
+    starts = score.bar_starts()
+    tables = [
+        np.concatenate([np.zeros((0, 4), dtype=np.int64), *(p.note_table for p in score.parts if p.kind == kind)])
+        for kind in KINDS
+    ]
+    inside = [np.searchsorted(starts, table[:, 0], side="right") - 1 for table in tables]
+    first, _ = together([[numbers] for numbers in inside], len(starts), bars)
+    heard = [t[(b >= first) & (b < first + bars), 3] for t, b in zip(tables, inside, strict=True)]
+    return float(len(np.unique(np.concatenate(heard))))
 
 
 def single_bass_onsets(piece: Excerpt) -> float:
@@ -201,14 +229,15 @@ def compass(piece: Excerpt, kind: str) -> float:
 
 
 def onset_jaccard(piece: Excerpt, one: str, other: str) -> float:
-    """Sixteenths at which two parts both begin a note, over those at which either does, in bars in which both play."""
+    """Sixteenths at which two parts both begin a note, over those at which either does, in the mean over the bars in
+    which both play."""
     piece = where_all_play(piece, one, other)
-    places = [
-        set(map(tuple, np.stack([n[:, BAR], np.rint(n[:, POSITION] / SIXTEENTH).astype(int)], axis=1).tolist()))
-        for n in (piece.parts[one], piece.parts[other])
-    ]
-    either = places[0] | places[1]
-    return len(places[0] & places[1]) / len(either) if either else float("nan")
+    if not piece.bars:
+        return float("nan")
+    begins = np.zeros((2, piece.bars, 1 + int(piece.lengths.max()) // SIXTEENTH), dtype=bool)
+    for part, kind in enumerate((one, other)):
+        begins[part, piece.parts[kind][:, BAR], sixteenths(piece.parts[kind])] = True
+    return float((begins.all(axis=0).sum(axis=1) / begins.any(axis=0).sum(axis=1)).mean())
 
 
 def tonal_gain(piece: Excerpt, one: str, other: str, seed: int = 0) -> float:
@@ -277,7 +306,7 @@ MEASURES: dict[str, Measure] = {
     **{f"onset Jaccard: {one} and {other}": _of(onset_jaccard, one, other) for one, other in PAIRS},
     **{f"notes an onset: {kind}": _of(polyphony, kind) for kind in KINDS},
     **{f"compass, semitones: {kind}": _of(compass, kind) for kind in KINDS},
-    "distinct velocities, of 32": distinct_velocities,
+    "steps of velocity in use, of 32": velocity_steps,
     "bass onsets that are single": single_bass_onsets,
     "guitar shapes that can be stopped": playable_guitar,
 }

@@ -13,12 +13,12 @@ from midigen.evaluation.measures import (
     BAR,
     DURATION,
     KINDS,
-    LONGEST_DISTANCE,
     MEASURES,
     PITCH,
     POSITION,
     VELOCITY,
     Excerpt,
+    distinct_velocities,
     excerpt,
     similarity_curve,
 )
@@ -29,6 +29,15 @@ from midigen.score import Score
 
 FOUR_FOUR = 0  # in midigen.grid.METRES
 COLUMNS = {"pitch": PITCH, "duration": DURATION, "velocity": VELOCITY}
+VELOCITIES = "distinct velocities, of MIDI's 127"
+MEASURED = (*MEASURES, VELOCITIES)
+# What can be wrong with a piece, by the words that say so.
+FAULTS = {
+    "an empty part": "is empty",
+    "a bar on repeat": "is stuck",
+    "silence": "bars of silence",
+    "notes out of range": "out of its range",
+}
 MOST_NOTES = 400  # of one part of one piece, so that no song speaks for all in a distribution
 
 
@@ -36,7 +45,7 @@ MOST_NOTES = 400  # of one part of one piece, so that no song speaks for all in 
 class Pieces:
     """What many pieces were like.
 
-    ``rows`` has the measures of each piece with an excerpt, by name; ``curves`` each piece's
+    ``rows`` has the measures of each piece with an excerpt, by what is measured; ``curves`` each piece's
     :func:`~midigen.evaluation.measures.similarity_curve`; ``runs`` the notes of the longest run that its excerpt shares
     with the training songs; ``notes`` by ``(part, what)`` the pitches, durations (positions) and velocity steps of
     notes; ``faults`` what is wrong with a piece, by its name; ``seen`` counts also those that cannot be measured.
@@ -57,14 +66,6 @@ class Pieces:
         """The pitches, durations or velocity steps of one part in all pieces."""
         return np.concatenate([np.zeros(0), *self.notes.get((kind, what), [])])
 
-    def curve(self) -> np.ndarray:
-        """The mean of all curves, ``(32,)``; NaN at distances that no piece is long enough for."""
-        curves = np.array(self.curves).reshape(-1, LONGEST_DISTANCE)
-        known = np.isfinite(curves)
-        counts = known.sum(axis=0)
-        mean: np.ndarray = np.where(counts, np.where(known, curves, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
-        return mean
-
     def pass_over(self) -> None:
         """One that cannot be read."""
         self.seen += 1
@@ -82,7 +83,8 @@ class Pieces:
         piece = excerpt(grid)
         if piece is None or not (grid.metres == FOUR_FOUR).all():
             return
-        self.rows.append({name: measure(piece) for name, measure in MEASURES.items()})
+        row = {measured: measure(piece) for measured, measure in MEASURES.items()}
+        self.rows.append(row | {VELOCITIES: distinct_velocities(score)})
         self.curves.append(similarity_curve(grid))
         if index is not None:
             self.runs.append(shared(piece, index))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,16 +15,23 @@ COLOURS = {"real": REAL, "composed": COMPOSED}
 NAMES = {"real": "real songs", "composed": "composed"}
 
 
-def draw_curves(curves: Mapping[str, np.ndarray], target: str | Path | IO[bytes]) -> None:
-    """How alike bars are by their distance: ``curves`` by group, ``(distances,)`` from one bar on, 0 to 1; as a PNG."""
+def draw_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], target: str | Path | IO[bytes]) -> None:
+    """How alike bars are by their distance: ``curves`` by group, each with ``"mean"``, ``"low"`` and ``"high"`` for
+    every distance from one bar on, 0 to 1; as a PNG."""
     height = 560
     with new_page(WIDTH, height, target) as figure:
-        sheet = Sheet(figure, height, "Bars that come back", ["notes in common over notes in either"])
+        sheet = Sheet(
+            figure,
+            height,
+            "Bars that come back",
+            ["notes in common over notes in either", "bands: 95 % intervals of the means"],
+        )
         axes = sheet.chart(LEFT, 130, WIDTH - LEFT - RIGHT, 360, "Likeness of two bars, by how many bars lie between")
         for group, curve in curves.items():
-            distances = np.arange(1, len(curve) + 1)
-            axes.plot(distances, curve, color=COLOURS[group], marker="o", markersize=3, label=NAMES[group])
-        longest = max(len(curve) for curve in curves.values())
+            distances = np.arange(1, len(curve["mean"]) + 1)
+            axes.fill_between(distances, curve["low"], curve["high"], color=COLOURS[group], alpha=0.2, linewidth=0)
+            axes.plot(distances, curve["mean"], color=COLOURS[group], marker="o", markersize=3, label=NAMES[group])
+        longest = max(len(curve["mean"]) for curve in curves.values())
         axes.set_xlim(0.5, longest + 0.5)
         axes.set_xticks([1, *range(4, longest + 1, 4)])
         axes.set_ylim(0, None)
@@ -108,3 +115,45 @@ def draw_pools(
                 labels = {"pitch": edges[:-1] + 0.5, "velocity": edges[:-1] + 0.5}.get(what, edges[:-1])
                 axes.set_xticks(shown, [f"{labels[i]:.0f}" for i in shown])
                 axes.set_ylim(0, None)
+
+
+def draw_gains(gains: Mapping[str, Mapping[str, Any]], target: str | Path | IO[bytes]) -> None:
+    """What knowing another part is worth, with 95 % intervals: two marks for every pair of ``gains``, whose values
+    have ``"absent"`` and ``"foreign"``, each an :class:`midigen.evaluation.statistics.Interval` as a mapping."""
+    row, head = 34, 130
+    height = head + row * len(gains) + 60
+    styles = {"absent": (REAL, "against none", -0.16), "foreign": (COMPOSED, "against another song's", 0.16)}
+    with new_page(WIDTH, height, target) as figure:
+        sheet = Sheet(figure, height, "Do the parts hear each other?", ["nats a note saved by knowing the other part"])
+        axes = sheet.chart(LEFT + 230, head, WIDTH - LEFT - RIGHT - 240, row * len(gains), "Part, given another")
+        for beside, (colour, name, aside) in styles.items():
+            known = [(place, found[beside]) for place, found in enumerate(gains.values())
+                     if np.isfinite(found[beside]["value"])]  # fmt: skip
+            for place, found in known:
+                axes.plot([found["low"], found["high"]], [place + aside] * 2, color=colour, linewidth=2)
+            places = [place + aside for place, _ in known]
+            axes.plot([found["value"] for _, found in known], places, "o", color=colour, markersize=5, label=name)
+        for place, pair in enumerate(gains):
+            sheet.words(LEFT, head + row * (place + 0.5), pair, fontsize=9, color=GREY)
+        axes.set_ylim(len(gains) - 0.5, -0.5)
+        axes.set_yticks([])
+        axes.axvline(0, color=INK, linewidth=1)
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+
+
+def draw_runs(lengths: Mapping[str, Mapping[str, int]], target: str | Path | IO[bytes]) -> None:
+    """How many pieces share a run with the training songs, by the least length of the run: ``lengths`` by group, how
+    many pieces have a longest run of so many notes (as text; ``"0"``: none that can be told)."""
+    height = 560
+    with new_page(WIDTH, height, target) as figure:
+        sheet = Sheet(figure, height, "Runs shared with training songs", ["the longest of each excerpt"])
+        axes = sheet.chart(LEFT, 130, WIDTH - LEFT - RIGHT, 360, "Per cent of excerpts with a run of so many notes")
+        longest = max(int(length) for counts in lengths.values() for length in counts)
+        places = np.arange(12, max(longest, 24) + 2)
+        for group, counts in lengths.items():
+            runs = np.repeat([int(length) for length in counts], list(counts.values()))
+            share = 100 * (runs[:, None] >= places).mean(axis=0)
+            axes.step(places, share, where="mid", color=COLOURS[group], linewidth=2, label=NAMES[group])
+        axes.set_xlim(places[0] - 0.5, places[-1] + 0.5)
+        axes.set_ylim(0, None)
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK)
