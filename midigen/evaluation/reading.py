@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,13 @@ def read_songs(
         load_state(model, opened.weights())
         model.eval()
         losses = NoteLosses(model, cells.vocabulary, fastest_precision())
-        numbers, rows = drawn_windows(cells, opened.size.context, seed, judging(mixture), windows)
-        read = losses.read(rows, lambda done: tell("loss", done, windows))
-        found = SongLosses(zip(numbers, read, strict=True))
+        read: dict[str, SongLosses] = {}
+        # What a header says of parts is measured on them: a model that is told it has been told of the answer.
+        for name, mix in (("nothing", replace(judging(mixture), unset=1.0)), ("header", judging(mixture))):
+            numbers, rows = drawn_windows(cells, opened.size.context, seed, mix, windows)
+            nats = losses.read(rows, partial(_tell_loss, tell, len(read) * windows, 2 * windows))
+            read[name] = SongLosses(zip(numbers, nats, strict=True))
+        found = read["nothing"]
         gains = cross_part_gains(
             losses, cells, opened.size.context, seed, on_done=lambda done, total: tell("listening", done, total)
         )
@@ -55,12 +60,17 @@ def read_songs(
             "read": found.songs,
             "windows": windows,
             "nats a note": asdict(found.per_note()),
+            "with a header": asdict(read["header"].per_note()),
             "parts": {part: {kind: asdict(v) for kind, v in row.items()} for part, row in found.table().items()},
             "lanes, nats a note": {lane: asdict(found.a_note(lane)) for lane in ("structure", "form", "harmony")},
             "perplexity": {lane: asdict(found.perplexity(lane)) for lane in ("form", "harmony")},
         },
         "cross-part gain": {f"{part} given {other}": _gains(found) for (part, other), found in gains.items()},
     }
+
+
+def _tell_loss(tell: Progress, before: int, total: int, done: int) -> None:
+    tell("loss", before + done, total)
 
 
 def _gains(found: list[Gain]) -> dict[str, Any]:

@@ -104,7 +104,8 @@ def _loss(facts: dict[str, Any], pictures: list[str]) -> list[str]:
     ]
     whole = (
         f"**{_interval(loss['nats a note'])} nats a note**, everything that had to be written counted, on "
-        f"{loss['windows']} windows of {loss['read']} of the {loss['songs']} songs that can be prepared."
+        f"{loss['windows']} windows of {loss['read']} of the {loss['songs']} songs that can be prepared, "
+        f"nothing said in the header; where it says what it says in training, {_interval(loss['with a header'])}."
     )
     return [
         "## Loss on validation songs",
