@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from midigen.corpus import find_files
+from midigen.errors import MidigenError
 from midigen.evaluation import measures
 from midigen.evaluation.likeness import _error
 from midigen.evaluation.measures import Excerpt, can_be_stopped, cut, excerpt, similarity_curve, where_all_play
+from midigen.evaluation.pieces import VELOCITIES, Pieces
 from midigen.evaluation.statistics import (
     draws,
     interval,
@@ -22,7 +26,10 @@ from midigen.evaluation.statistics import (
     spread,
 )
 from midigen.grid import Grid, Lane
+from midigen.midi import read_midi
 from midigen.score import Note, Part, Score
+
+VALIDATION = Path(__file__).resolve().parents[2] / "shared" / "corpus" / "band-val.tar.xz"
 
 BAR = 48  # positions of 4/4
 
@@ -247,3 +254,25 @@ def test_velocities_are_counted_where_all_play() -> None:
     ), ticks_per_quarter=480)  # fmt: skip
     assert measures.distinct_velocities(score) == 9
     assert measures.distinct_velocities(score, bars=1) == 3
+
+
+@pytest.mark.skipif(not VALIDATION.is_file(), reason="the corpus is not here")
+def test_the_reference_values_of_the_corpus_come_out() -> None:
+    """Medians of the validation songs, as they were measured by others (to what rounding and a grid may change)."""
+    found = Pieces()
+    for _, name, read in find_files([VALIDATION]):
+        try:
+            found.add(name, read_midi(read(), name), None, composed=False)
+        except MidigenError:
+            found.pass_over()
+    assert (found.seen, len(found.rows)) == (113, 95)
+    for name, median, room in (
+        ("pitch-class entropy, bits", 2.74, 0.02), ("scale consistency", 0.974, 0.006),
+        ("groove consistency", 0.875, 0.003), ("exact bar repetition", 0.436, 0.005),
+        ("notes a bar: piano", 9.9, 0.15), ("notes a bar: guitar", 13.1, 0.15), ("notes a bar: bass", 4.6, 0.1),
+        ("tonal-distance gain: guitar and bass", 0.310, 0.006), ("tonal-distance gain: piano and bass", 0.249, 0.006),
+        ("tonal-distance gain: piano and guitar", 0.363, 0.006), ("onset Jaccard: guitar and bass", 0.44, 0.02),
+        ("onset Jaccard: piano and bass", 0.40, 0.01), ("onset Jaccard: piano and guitar", 0.43, 0.01),
+        (VELOCITIES, 53, 0), ("bass onsets that are single", 1, 0),
+    ):  # fmt: skip
+        assert np.nanmedian(found.values(name)) == pytest.approx(median, abs=room + 1e-9), name
