@@ -169,14 +169,15 @@ def test_a_bass_begins_a_note_where_a_chord_begins() -> None:
 @pytest.mark.parametrize(("least", "most"), [(1.5, 3), (5, 7), (7, 10)])
 @pytest.mark.parametrize("kind", ["guitar", "drums"])
 def test_an_amount_is_kept_on_average(kind: str, least: float, most: float) -> None:
-    lane = Lane(PartHeader(kind, 0), kind, density=(least, most))
+    density = least, most
+    lane = Lane(PartHeader(kind, 0), kind, density=density)
     table = Table(
         V, [lane], np.zeros(16, int), np.zeros(16, int), np.zeros(16, int), np.zeros(16, int),
         np.ones((1, 16), dtype=bool), ends=False,
     )  # fmt: skip
     counts = Counts(table, list(range(16)))
     for bar in range(16):
-        share = counts.share(0, bar, lane)
+        share = counts.share(0, bar, density)
         table.cells[FIRST_PART][bar] = cell_of(
             bar_of(kind, [Amount(share.goal, share.least, share.most, BAR, kind, V)], bar), kind, V
         )
@@ -185,18 +186,19 @@ def test_an_amount_is_kept_on_average(kind: str, least: float, most: float) -> N
 
 
 def test_what_was_left_unplayed_is_made_up_for_and_a_close_is_allowed_for() -> None:
-    lane = Lane(PartHeader("piano", 0), "piano", density=(8, 10))
+    density = 8.0, 10.0
+    lane = Lane(PartHeader("piano", 0), "piano", density=density)
     bars = np.zeros(8, int)
     table = Table(V, [lane], bars, bars, bars, bars, np.ones((1, 8), dtype=bool))
     counts = Counts(table, list(range(8)))
-    assert counts.share(0, 0, lane).goal == pytest.approx(9 * 8 / 7)
+    assert counts.share(0, 0, density).goal == pytest.approx(9 * 8 / 7)
     table.cells[FIRST_PART][0] = cell_of(np.array([[12 * n, 6, 60, 20] for n in range(4)]), "piano", V)
     counts.keep(0, 0)
     counts.keep(0, 0)  # written again
     assert counts.of(0) == counts.cell(0, 0) == Count(4, 240, 4)
-    assert counts.share(0, 1, lane).goal == pytest.approx(2 * 9 * 8 / 7 - 4)
+    assert counts.share(0, 1, density).goal == pytest.approx(2 * 9 * 8 / 7 - 4)
     counts.forget(0, 0)
-    assert counts.of(0) == Count() and counts.share(0, 0, lane).goal == pytest.approx(9 * 8 / 7)
+    assert counts.of(0) == Count() and counts.share(0, 0, density).goal == pytest.approx(9 * 8 / 7)
 
 
 @pytest.mark.parametrize(("goal", "alone"), [(1.0, True), (1.3, False), (2.6, False), (3.5, False)])

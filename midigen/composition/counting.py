@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from midigen.composition.table import Lane, Table
+from midigen.composition.table import Table
 
 SLACK = 0.5  # of a bar's notes: how far a part may be from what it should have played by now
 INSIDE = 0.15  # of the width of what was asked for: how far from its edges the average is to stay
@@ -78,12 +78,11 @@ class Counts:
         """What a part plays in a bar that has been counted."""
         return self._cells[part, bar]
 
-    def share(self, part: int, bar: int, lane: Lane) -> Share:
-        """What ``part`` should play in ``bar``, knowing what it has played, for the density that was asked for."""
-        assert lane.density is not None
+    def share(self, part: int, bar: int, density: tuple[float, float]) -> Share:
+        """What ``part`` should play in ``bar``, knowing what it has played, for ``density``, its bounds a bar."""
         # A bar that closes holds next to nothing: the others make up for it.
         more = self._all / (self._all - self._closing) if self._all > self._closing else 1.0
-        low, high = (bound * more for bound in lane.density)
+        low, high = (bound * more for bound in density)
         middle, margin = (low + high) / 2, INSIDE * (high - low)
         bars = (self._positions.get(part, 0) + self._table.length(bar)) / self._longest
         played = self.of(part).notes

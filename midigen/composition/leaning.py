@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,8 @@ class Leaning:
     ``missing`` for those that are hardly heard yet, and where it is the model's own (``harmony``); towards the key of
     the piece where it strays, in chords (``key``) and pitches (``scale``), and towards its tonic where it ``opens``;
     how much more even than the model's the odds between chords are (``warmth``); towards the rhythm of the bar before
-    where a bar follows no other (``groove``); and how bars follow others."""
+    where a bar follows no other (``groove``); towards as many notes as a part was to play by the model's own plan
+    (``plan``); and how bars follow others."""
 
     chart: float = 3.0
     missing: float = 2.0
@@ -56,6 +58,7 @@ class Leaning:
     opens: float = 0.2
     warmth: float = 1.2
     groove: float = 0.7
+    plan: float = 2.0
     same: Repeats = SAME
     varied: Repeats = VARIED
 
@@ -105,8 +108,11 @@ class Conductor:
         else:
             hands += self._following(number, bar, shift, followed, luck)
             if lane.density:
-                share, stacks = self.counts.share(number, bar, lane), lane.together is not None
+                share, stacks = self.counts.share(number, bar, lane.density), lane.together is not None
                 hands.append(Amount(share.goal, share.least, share.most, length, lane.kind, v, stacks=stacks))
+            elif lane.plan and lean.plan:
+                goal = self.counts.share(number, bar, lane.plan).goal
+                hands.append(Amount(goal, 0, math.inf, length, lane.kind, v, stiffness=lean.plan, pace=lean.plan / 4))
             if lane.together:
                 goal, alone = self._at_once(lane, length)
                 done = self.counts.of(number)

@@ -11,7 +11,7 @@ import numpy as np
 from midigen.analysis import HOME, home_shift
 from midigen.composition.layout import FIRST_FILL
 from midigen.composition.table import Lane, Table
-from midigen.composition.wishes import Wish, wishes_of
+from midigen.composition.wishes import NOTES_A_BAR, Wish, bin_bounds, wishes_of
 from midigen.engines import Engine
 from midigen.errors import BadRequest
 from midigen.generation import Sampling, sample
@@ -21,7 +21,7 @@ from midigen.prompt import FASTEST_QPM, MOST_BARS, SLOWEST_QPM, Prompt
 from midigen.prompt import METRES as ASKABLE_METRES
 from midigen.score import parse_key
 from midigen.tokenizers.spelling import spell_chords
-from midigen.tokenizers.vocabulary import REGISTER_EDGES, START, UNSET, Vocabulary, tempo_bin
+from midigen.tokenizers.vocabulary import DENSITY_EDGES, REGISTER_EDGES, START, UNSET, Vocabulary, tempo_bin
 from midigen.tokenizers.window import HARMONY, PartHeader
 
 if TYPE_CHECKING:
@@ -157,18 +157,7 @@ def open_table(
             asked = key % 12, mode
     shift = home_shift(*asked) if at_home else 0
     header.fed += [v.id("opening", 1), v.id("bars", min(request.bars, FIRST_FILL) - 1), v.form_lane, v.harmony_lane]
-    lanes = [
-        Lane(
-            header.part(wish, shift),
-            wish.name,
-            wish.program,
-            wish.span,
-            wish.density_bounds,
-            wish.register_bounds,
-            wish.polyphony_bounds,
-        )
-        for wish in request.wishes
-    ]
+    lanes = [_lane(header.part(wish, shift), wish) for wish in request.wishes]
     bars = request.bars
     table = Table(
         vocabulary=v,
@@ -187,6 +176,18 @@ def open_table(
         table.follows = list(request.form.follows)
         table.sections = [section.first for section in request.form.sections for _ in range(section.bars)]
     return table, asked
+
+
+def _lane(header: PartHeader, wish: Wish) -> Lane:
+    """A part as its header and the musician have it.
+
+    Where nobody asked for a density, the one that the model drew is its plan: left alone it writes a bin less.
+    """
+    plan = None
+    if wish.density is None and wish.kind != "drums" and header.density is not None:
+        plan = bin_bounds(DENSITY_EDGES, header.density, *NOTES_A_BAR)
+    bounds = wish.density_bounds, wish.register_bounds, wish.polyphony_bounds
+    return Lane(header, wish.name, wish.program, wish.span, *bounds, plan=plan)
 
 
 def set_chords(table: Table, chart: Chart, metre: str) -> None:

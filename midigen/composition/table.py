@@ -19,7 +19,8 @@ class Lane:
     ``program`` is the sound that is written into the score; ``None`` is the header's or the instrument's usual one.
     ``span`` is the lowest and highest pitch it may sound; ``density`` are the least and the most notes a bar, and
     ``register`` the least and the most of the pitches, on average, ``together`` those of notes that begin at once;
-    ``None`` is the instrument's range, and the model's own choice.
+    ``None`` is the instrument's range, and the model's own choice. ``plan`` are the least and the most notes a bar of
+    the density that the model drew where none was asked for: it is leaned to, not kept.
     """
 
     header: PartHeader
@@ -29,6 +30,7 @@ class Lane:
     density: tuple[float, float] | None = None
     register: tuple[float, float] | None = None
     together: tuple[float, float] | None = None
+    plan: tuple[float, float] | None = None
 
     @property
     def kind(self) -> str:

@@ -30,6 +30,7 @@ REGISTERS = {
     "guitar": {"low": 3, "middle": 4, "high": 6},
     "bass": {"low": 0, "middle": 1, "high": 2},
 }
+NOTES_A_BAR = 0.0, 45.0  # the least and the most, where a bin of densities has no edge
 NARROWEST_SPAN = 5  # semitones; fewer pitches than that make no line
 
 
@@ -112,7 +113,7 @@ def wishes_of(prompt: Prompt) -> list[Wish]:
                 polyphony=role.polyphony,
                 pitch=None if middle is None else sum(middle) / 2,
                 span=span,
-                density_bounds=None if density is None else bin_bounds(DENSITY_EDGES, density, 0, 45),
+                density_bounds=None if density is None else bin_bounds(DENSITY_EDGES, density, *NOTES_A_BAR),
                 register_bounds=bounds,
                 polyphony_bounds=None if role.polyphony is None else bin_bounds(POLYPHONY_EDGES, role.polyphony, 1, 5),
             )
