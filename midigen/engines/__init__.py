@@ -23,6 +23,7 @@ ENGINES = Shelf(
     },
 )
 MODES = ("fast", "exact")
+STEP = 8  # so many ids at a time are a step: a token, and what is guessed to follow it; more are a prompt
 
 
 class Engine(Protocol):
@@ -30,8 +31,9 @@ class Engine(Protocol):
 
     The logits depend on the ids fed and on how they were cut into calls, to the bit; not on the number of threads,
     nor on other takes, also those of its company. A different cut changes only the rounding: of float32 by some 1e-5,
-    of 8-bit activations now and then by 0.05, where a value on the edge falls to the other side. One take belongs to
-    one thread at a time; different takes may be used at the same time.
+    of 8-bit numbers by some hundredths, where up to ``STEP`` ids are fed in one way and more in another; however up to
+    ``STEP`` ids are cut among themselves changes nothing there. One take belongs to one thread at a time; different
+    takes may be used at the same time.
     """
 
     @property
@@ -95,11 +97,11 @@ class Company(Protocol):
 def open_engine(checkpoint: Checkpoint, name: str = "onnx", mode: str = "fast", threads: int | None = None) -> Engine:
     """Open the engine called ``name`` on a checkpoint, at position 0.
 
-    ``mode``: ``"fast"`` multiplies 8-bit weights with 8-bit activations where the engine can (the loss stays within
-    0.5 % of float), ``"exact"`` computes in float32 (logits within 1e-3 of torch). ``threads``: how many cores one
-    step may use; ``None`` leaves that to the engine, which takes a second one where that is measured to pay. Raises
-    :class:`BadRequest` for an unknown name or mode or fewer threads than 1, and :class:`MissingTool` when the engine's
-    library is not installed.
+    ``mode``: ``"fast"`` multiplies 8-bit weights with 8-bit activations and keeps keys and values in 8 bits, where the
+    engine can (the loss stays within 0.5 % of float), ``"exact"`` computes in float32 (logits within 1e-3 of torch).
+    ``threads``: how many cores one step may use; ``None`` leaves that to the engine, which takes a second one where
+    that is measured to pay. Raises :class:`BadRequest` for an unknown name or mode or fewer threads than 1, and
+    :class:`MissingTool` when the engine's library is not installed.
     """
     if mode not in MODES:
         raise BadRequest(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
