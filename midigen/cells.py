@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from midigen.analysis import FORM_DISTANCES
 from midigen.errors import CorpusError
-from midigen.tokenizers.vocabulary import Vocabulary
+from midigen.grid import METRES
+from midigen.tokenizers.vocabulary import LANES, TEMPO_EDGES, Vocabulary
 
 PER_TOKEN = ("tokens",)
 PER_CELL = ("lengths",)
@@ -35,7 +37,7 @@ class Cells:
             raise CorpusError(f"{folder}: not a prepared corpus (no corpus.json); run midigen prepare first")
         try:
             table = json.loads(spec.read_text(encoding="utf-8"))["vocabulary"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise CorpusError(f"{spec}: cannot be read ({type(error).__name__}); prepare the corpus again") from None
         self.vocabulary = Vocabulary.from_spec(table)
         shards = sorted(self.folder.glob(f"{split}-*.npz"))
@@ -44,14 +46,18 @@ class Cells:
         cells = self.folder / "cells" / split
         mark = [[s.name, s.stat().st_size, s.stat().st_mtime_ns] for s in shards]
         done = cells / "shards.json"
-        if not done.is_file() or json.loads(done.read_text()) != mark:
-            left_out = unpack(shards, cells)
+        if not _says(done, mark):
+            left_out = unpack(shards, cells, self.vocabulary)
             # Shards that were left out are not marked as done: they are tried again, and named again, next time.
             beside = done.with_name(f"{done.name}.{os.getpid()}")
             beside.write_text(json.dumps([m for m in mark if m[0] not in left_out]))
             os.replace(beside, done)
-        for key in PER_TOKEN + PER_CELL + PER_LANE + PER_BAR + PER_SONG:
-            setattr(self, key, np.load(cells / f"{key}.npy", mmap_mode="r"))
+        try:
+            for key in PER_TOKEN + PER_CELL + PER_LANE + PER_BAR + PER_SONG:
+                setattr(self, key, np.load(cells / f"{key}.npy", mmap_mode="r"))
+        except (OSError, ValueError, EOFError) as error:
+            reason = type(error).__name__
+            raise CorpusError(f"{cells}: cannot be read ({reason}); delete it, and it is unpacked again") from None
         self.songs = len(self.song_bars)
         if not self.songs:
             raise CorpusError(f"{folder}: the {split} split holds no song; prepare again with more songs")
@@ -100,7 +106,15 @@ class Cells:
         )
 
 
-def unpack(shards: list[Path], cells: Path) -> set[str]:
+def _says(done: Path, mark: list[list[Any]]) -> bool:
+    """Whether the file ``done`` holds ``mark``."""
+    try:
+        return bool(json.loads(done.read_text(encoding="utf-8")) == mark)
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def unpack(shards: list[Path], cells: Path, vocabulary: Vocabulary) -> set[str]:
     """Write the arrays of compressed shards as plain ``.npy`` files that can be memory-mapped, a shard at a time.
 
     Every file is written beside and renamed, so that a run that has mapped the old one, or another process that
@@ -112,9 +126,12 @@ def unpack(shards: list[Path], cells: Path) -> set[str]:
     for shard in shards:
         try:
             with open(shard, "rb") as file, np.load(file) as arrays:
-                shapes = {key: (arrays[key].shape, arrays[key].dtype) for key in keys}
+                read = {key: arrays[key] for key in keys}
+            check_shard(read, vocabulary)
+            shapes = {key: (array.shape, array.dtype) for key, array in read.items()}
         except Exception as error:  # zip, zlib, key and value errors: whatever is wrong, the others can still teach
-            warnings.warn(f"{shard.name}: corrupt shard left out ({type(error).__name__}: {error})", stacklevel=2)
+            why = " ".join(str(error).split())[:200]
+            warnings.warn(f"{shard.name}: corrupt shard left out ({type(error).__name__}: {why})", stacklevel=2)
             continue
         good.append((shard, shapes))
     if not good:
@@ -136,6 +153,35 @@ def unpack(shards: list[Path], cells: Path) -> set[str]:
         array.flush()
         os.replace(beside[key], cells / f"{key}.npy")
     return {shard.name for shard in shards} - {shard.name for shard, _ in good}
+
+
+def check_shard(arrays: dict[str, np.ndarray], vocabulary: Vocabulary) -> None:
+    """Raise :class:`ValueError` where the arrays of a shard do not fit each other, or hold what nothing stands for."""
+    within = {
+        "tokens": (0, vocabulary.size - 1), "lengths": (0, np.inf), "lanes": (0, len(LANES) - 1), "programs": (0, 127),
+        "metres": (-1, len(METRES) - 1), "tempos": (0, len(TEMPO_EDGES)), "similarity": (0, 100), "chroma": (0, np.inf),
+        "song_bars": (1, np.inf), "song_lanes": (1, np.inf), "song_tokens": (0, np.inf), "song_weight": (0, 1e6),
+    }  # fmt: skip
+    columns = {"similarity": len(FORM_DISTANCES), "chroma": 12}
+    for key, (lowest, highest) in within.items():
+        values = arrays[key]
+        if values.shape[1:] != ((columns[key],) if key in columns else ()) or values.ndim == 0:
+            raise ValueError(f"{key} has the shape {values.shape}")
+        if values.dtype.kind not in ("f" if key == "song_weight" else "iu"):
+            raise ValueError(f"{key} holds {values.dtype}")
+        if values.size and not (values.min() >= lowest and values.max() <= highest):
+            raise ValueError(f"{key} holds {values.min()} to {values.max()}, not {lowest} to {highest}")
+    bars, lanes, tokens = (arrays[key].astype(np.int64) for key in ("song_bars", "song_lanes", "song_tokens"))
+    if not len(bars) == len(lanes) == len(tokens) == len(arrays["song_weight"]):
+        raise ValueError("its songs are not told alike")
+    cells = bars * (lanes + 1)
+    for keys, counts in ((PER_TOKEN, tokens), (PER_CELL, cells), (PER_LANE, lanes), (PER_BAR, bars)):
+        for key in keys:
+            if len(arrays[key]) != counts.sum():
+                raise ValueError(f"{key} has {len(arrays[key])} rows, its songs {counts.sum()}")
+    edges = np.concatenate([[0], np.cumsum(arrays["lengths"], dtype=np.int64)])[np.cumsum(cells)]
+    if not np.array_equal(edges, np.cumsum(tokens)):
+        raise ValueError("the lengths of its cells are not those of its songs")
 
 
 @dataclass(frozen=True)

@@ -96,10 +96,15 @@ def _archived(path: Path, label: str) -> Iterator[tuple[str, str, Callable[[], b
 
 @contextmanager
 def _naming(archive: Path) -> Iterator[None]:
-    """Whatever is wrong with ``archive`` is said in one line. An encrypted zip is a RuntimeError."""
+    """Whatever is wrong with ``archive`` is said in one line.
+
+    An encrypted zip is a RuntimeError, a name in it that is no UTF-8 a UnicodeDecodeError, and there are more.
+    """
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error, RuntimeError) as error:
+    except CorpusError:
+        raise
+    except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CorpusError(f"{archive}: the archive cannot be read ({reason}); fetch or pack it again") from None
 

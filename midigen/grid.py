@@ -100,9 +100,9 @@ def to_grid(score: Score, kinds: tuple[str, ...] = tuple(INSTRUMENTS)) -> Grid:
     known = [
         METRES.index(m) if m in METRES and bar_positions(m) == n else -1 for m, n in zip(metres, lengths, strict=True)
     ]
-    tempos = np.array([score.tempos[0].qpm] * len(starts), dtype=np.float32)
-    for tempo in score.tempos:
-        tempos[starts >= tempo.tick * scale - 6] = tempo.qpm
+    changes = np.array([tempo.tick * scale - 6 for tempo in score.tempos])
+    qpm = np.array([tempo.qpm for tempo in score.tempos], dtype=np.float32)
+    tempos = qpm[np.maximum(np.searchsorted(changes, starts, side="right") - 1, 0)]
 
     # Bars that are cut short or in a metre without tokens stay empty: no window covers them.
     usable = np.array(known) >= 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from midigen.errors import TrainingError
+from midigen.runs import broken_as
 
 SMOOTH = 20  # steps in the running mean of the training loss
 
@@ -25,11 +26,19 @@ def draw_losses(run: str | Path) -> Path:
     log = Path(run) / "log.jsonl"
     if not log.is_file():
         raise TrainingError(f"{run}: no log.jsonl; give the folder of a training run")
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    with broken_as(f"{log}: is no log of a training run"):
+        rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        tokens, loss, rates = (np.array([float(row[k]) for row in rows]) for k in ("tokens", "loss", "learning_rate"))
+        judged = [
+            (row["tokens"] / 1e6, {str(k): float(v) for k, v in row["validation"].items()})
+            for row in rows
+            if row["validation"]
+        ]
+        if not np.isfinite([*tokens, *rates]).all() or max([*tokens, *rates], default=0) > 1e18:
+            raise ValueError("numbers out of reach")
     if not rows:
         raise TrainingError(f"{log}: no step yet; wait for the first")
-    tokens = np.array([row["tokens"] for row in rows]) / 1e6
-    loss = np.array([row["loss"] for row in rows])
+    tokens = tokens / 1e6
     figure = Figure(figsize=(10, 7), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True)
@@ -39,10 +48,9 @@ def draw_losses(run: str | Path) -> Path:
         above.plot(tokens[SMOOTH - 1 :], smooth, color="#3b6fb6", label=f"mean of {SMOOTH} steps")
     above.set_ylabel("training loss, nats a token")
     rate = above.twinx()
-    rate.plot(tokens, [row["learning_rate"] for row in rows], color="#d9822b", linewidth=0.8, linestyle=":")
+    rate.plot(tokens, rates, color="#d9822b", linewidth=0.8, linestyle=":")
     rate.set_ylabel("learning rate (dotted)")
     above.legend(loc="upper right")
-    judged = [(t, row["validation"]) for t, row in zip(tokens, rows, strict=True) if row["validation"]]
     for name in sorted({key for _, values in judged for key in values if key.startswith("per_note")}):
         points = [(t, values[name]) for t, values in judged if name in values]
         label = name.removeprefix("per_note").strip(".") or "all"

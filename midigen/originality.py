@@ -73,12 +73,15 @@ class Index:
     @classmethod
     def from_file(cls, path: str | Path) -> Index:
         """Raises :class:`BadFile` for what is no index."""
-        data = Path(path).read_bytes()
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise BadFile(f"{path}: cannot be read ({error.strerror}); pack the model again") from None
         head = len(MAGIC)
         if data[:head] != MAGIC or len(data) < head + 16:
             raise BadFile(f"{path}: not an index of originality; pack the model again")
         windows, size = (int(n) for n in np.frombuffer(data, dtype="<u8", count=2, offset=head))
-        if len(data) != head + 16 + size:
+        if len(data) != head + 16 + size or not size:
             raise BadFile(f"{path}: cut short ({len(data)} bytes); pack the model again")
         return cls(np.frombuffer(data, dtype=np.uint8, offset=head + 16), windows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from midigen.cells import Cells
 from midigen.checkpoint import open_checkpoint, save_checkpoint
 from midigen.dataset import Mixture, Steps, Windows, judging
 from midigen.errors import TrainingError, need_for_training
-from midigen.model import build_model, load_state, size_named
+from midigen.model import build_model, load_state, parameter_count, size_named
 from midigen.originality import SHORTEST, Index, index_corpus
-from midigen.training import evaluate_loss, read_weights
+from midigen.runs import BEST, FACTS, broken_as, earlier, read_facts, read_weights
+from midigen.training import Plan, evaluate_loss
 
 KEYS = {
     "key": "All music was moved to C major or A minor, and is moved back where a song is composed.",
@@ -45,21 +46,18 @@ def pack(
     import torch
 
     run = Path(run)
-    try:
-        weights = read_weights(run / "best.safetensors")
-        best, plan = (json.loads((run / f"{name}.json").read_text()) for name in ("best", "plan"))
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"{run}: not a run with weights to pack ({error}); train until the first validation"
-        ) from None
+    if not (run / BEST).is_file():
+        raise TrainingError(f"{run}: not a run with weights to pack; train until the first validation")
+    weights, best = read_weights(run / BEST), read_facts(run / FACTS)
+    plan = asdict(plan_of(run))
     if threads:
         torch.set_num_threads(threads)
     size = size_named(plan["size"])
     cells = Cells(corpus, "validation")
     vocabulary = cells.vocabulary
-    if vocabulary.to_spec() != best["vocabulary"]:
+    if vocabulary.to_spec() != best.get("vocabulary"):
         raise TrainingError(f"{corpus}: its tokens are not those of {run}; give the corpus that it was trained on")
-    facts = json.loads((Path(corpus) / "corpus.json").read_text())
+    facts, past = read_facts(Path(corpus) / "corpus.json"), earlier(str(run / BEST))
     context = min(plan["context"] or size.context, size.context)
     mixture = Mixture(**plan["mixture"])
     validation = Steps(Windows(cells, context, 0, judging(mixture)), windows, plan["most_tokens"])[0]
@@ -76,10 +74,10 @@ def pack(
         "name": name,
         "corpus": {key: facts[key] for key in ("songs", "sources", "notes", "tokens") if key in facts},
         "plan": plan,
-        "steps": best["step"],
-        "tokens_learned": best["tokens"],
-        "seconds": best["seconds"],
-        "before": best.get("before", []),
+        "steps": past[-1]["step"],
+        "tokens_learned": past[-1]["tokens"],
+        "seconds": past[-1]["seconds"],
+        "before": past[:-1],
         "validation_windows": windows,
     }
     path = index_corpus(corpus)
@@ -93,9 +91,17 @@ def pack(
     load_state(model, open_checkpoint(output).weights())
     losses["int8 grid"] = evaluate_loss(model, validation, vocabulary)
     provenance["validation"] = {kind: {k: round(v, 4) for k, v in values.items()} for kind, values in losses.items()}
-    card = model_card(provenance, best["parameters"], about)
+    card = model_card(provenance, parameter_count(size, vocabulary.size), about)
     save_checkpoint(output, weights, size, tokenizer, provenance, card, index)
     return losses
+
+
+def plan_of(run: Path) -> Plan:
+    """The plan of a run. Raises :class:`TrainingError`."""
+    settings = read_facts(run / "plan.json")
+    with broken_as(f"{run / 'plan.json'}: is no plan of this release; train again"):
+        settings["mixture"] = Mixture(**settings["mixture"])
+        return Plan(**settings)
 
 
 def key_shares(cells: Cells) -> list[float]:

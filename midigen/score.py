@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from midigen.errors import BadRequest
+from midigen.errors import BadFile, BadRequest
 from midigen.instruments import OTHER
 
 LONGEST_TICKS = 2**31 - 1  # what a tick may be in a file; none of music comes near
+MOST_BARS = 20_000  # of a score whose bars are counted: more than ten hours of music
 TICKS_PER_QUARTER = 480  # what midigen writes; divisible by 12, so the model's grid falls on whole ticks
 
 
@@ -215,7 +217,8 @@ class Score:
     def bar_starts(self, count: int | None = None) -> np.ndarray:
         """Ticks at which bars start, ``(count,)`` int64; without ``count``, one beyond the bar of the last note's end.
 
-        A metre change inside a bar cuts that bar short, as notation programs do.
+        A metre change inside a bar cuts that bar short, as notation programs do. Raises :class:`BadFile` where there
+        are more than ``MOST_BARS``.
         """
         stop = max(self.end_ticks, 1) if count is None else None
         starts: list[int] = []
@@ -228,13 +231,15 @@ class Score:
                 if until is not None and tick >= until:
                     break
                 starts.append(tick)
+                if count is None and len(starts) > MOST_BARS + 1:
+                    raise BadFile(f"{self.title or 'the score'}: more than {MOST_BARS:,} bars; give a song")
                 if (count is not None and len(starts) >= count) or (stop is not None and tick >= stop):
                     return np.array(starts, dtype=np.int64)
                 number += 1
         raise AssertionError("the last metre has no end")  # the loop above returns
 
     def metre_at(self, tick: int) -> Metre:
-        return [m for m in self.metres if m.tick <= tick][-1]
+        return self.metres[bisect_right(self.metres, tick, key=lambda metre: metre.tick) - 1]
 
     def only(self, part: Part) -> Score:
         """The same piece with one part: what a renderer is given."""

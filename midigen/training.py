@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from midigen.attention import use_blocks
-from midigen.checkpoint import open_checkpoint
 from midigen.dataset import Batch, Cells, Mixture, Steps, Windows, judging, loader
 from midigen.errors import BadRequest, TrainingError, need_for_training
 from midigen.model import build_model, load_state, parameter_count, size_named, state_of
 from midigen.processes import Processes
+from midigen.runs import COUNTS, begin_with, broken_as, earlier, read_state
 from midigen.tokenizers.window import OWNERS
 
 if TYPE_CHECKING:
@@ -166,39 +166,6 @@ def evaluate_loss(
     return {key: float(value) for key, value in result.items()}
 
 
-def read_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """The weights that a run kept. Raises :class:`TrainingError`."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise TrainingError(f"{path}: cannot be read as weights ({error}); give a run's best.safetensors") from None
-
-
-def begin_with(start: str) -> Mapping[str, np.ndarray]:
-    """The weights that a run begins with: a file of them, or those of a checkpoint (its folder or its name)."""
-    return read_weights(start) if Path(start).is_file() else open_checkpoint(start).weights()
-
-
-def earlier(start: str | None) -> list[dict[str, float]]:
-    """Steps, tokens and seconds of the runs that the weights at ``start`` come from, the first one first.
-
-    Read from the ``best.json`` beside them, or from what a checkpoint says of itself; weights that lie alone have no
-    known past.
-    """
-    if start and not Path(start).is_file():
-        said = open_checkpoint(start).provenance
-        own = {"step": said["steps"], "tokens": said["tokens_learned"], "seconds": said["seconds"]}
-        return [*said.get("before", []), own] if said else []
-    facts = Path(start).with_name("best.json") if start else None
-    if facts is None or not facts.is_file():
-        return []
-    past = json.loads(facts.read_text(encoding="utf-8"))
-    return [*past.get("before", []), {key: past[key] for key in ("step", "tokens", "seconds")}]
-
-
 def _write(path: Path, text: str) -> None:
     beside = path.with_name(path.name + ".part")
     beside.write_text(text, encoding="utf-8")
@@ -265,22 +232,17 @@ def train(
     state_path, log_path = output / "state.pt", output / "log.jsonl"
     settings = json.loads(json.dumps(asdict(plan)))
     if state_path.exists():
-        state = torch.load(state_path, map_location="cpu", weights_only=True)
-        ends = ("steps", "minutes")  # a finished run may be given a longer end
-        if {k: v for k, v in state["plan"].items() if k not in ends} != {
-            k: v for k, v in settings.items() if k not in ends
-        }:
-            raise BadRequest(f"{output}: holds a run with another plan; choose another folder or the same settings")
-        load_state(model, {k: v.numpy() for k, v in state["weights"].items()})
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        step, tokens, seconds, best, since_best, rows = (
-            state[k] for k in ("step", "tokens", "seconds", "best", "since_best", "rows"))  # fmt: skip
+        state = read_state(state_path, settings)
+        load_state(model, state["weights"])
+        with broken_as(f"{state_path}: is no state of this run; delete it to begin anew"):
+            for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+        step, tokens, seconds, best, since_best, rows = (state[name] for name in COUNTS)
         began -= seconds
     lead = processes.rank == 0
     if lead:
         _write(output / "plan.json", json.dumps(settings, indent=1) + "\n")
-        kept = log_path.read_text(encoding="utf-8").splitlines()[:rows] if log_path.exists() else []
+        kept = log_path.read_text(encoding="utf-8", errors="replace").splitlines()[:rows] if log_path.exists() else []
         _write(log_path, "".join(line + "\n" for line in kept))
 
     def save() -> None:

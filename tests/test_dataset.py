@@ -138,7 +138,10 @@ def test_shards_are_unpacked_once_and_again_when_they_change(copied: Path, monke
 def test_processes_may_unpack_at_the_same_time(copied: Path) -> None:
     shards = sorted(copied.glob("train-*.npz"))
     context = multiprocessing.get_context("fork")
-    others = [context.Process(target=unpack, args=(shards, copied / "cells" / "train")) for _ in range(2)]
+    others = [
+        context.Process(target=unpack, args=(shards, copied / "cells" / "train", Cells(copied, "train").vocabulary))
+        for _ in range(2)
+    ]
     for process in others:
         process.start()
     sums = {int(Cells(copied, "train").tokens.sum(dtype=np.int64)) for _ in range(5)}

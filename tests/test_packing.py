@@ -20,8 +20,9 @@ from midigen.errors import TrainingError
 from midigen.losscurves import draw_losses
 from midigen.model import SIZES, parameter_count
 from midigen.packing import key_shares, pack
+from midigen.runs import read_weights
 from midigen.tokenizers.vocabulary import Vocabulary
-from midigen.training import Plan, read_weights, train
+from midigen.training import Plan, train
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,12 @@ def test_keys_are_counted(corpus: Path) -> None:
 
 
 def test_what_cannot_be_packed_is_refused(run: Path, corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="cannot be read as weights"):
+    with pytest.raises(TrainingError, match="not a run with weights"):
         pack(tmp_path, tmp_path / "model", corpus)
     other = tmp_path / "other"
     shutil.copytree(run, other)
     (other / "best.json").rename(other / "aside.json")
-    with pytest.raises(TrainingError, match="not a run with weights"):
+    with pytest.raises(TrainingError, match="train until the first validation"):
         pack(other, tmp_path / "model", corpus)
     (other / "aside.json").rename(other / "best.json")
     facts = json.loads((other / "best.json").read_text())

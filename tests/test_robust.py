@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +23,9 @@ from hypothesis import strategies as st
 
 from benchmarks.fuzz.mutations import mutated
 from benchmarks.fuzz.readers import READERS
-from benchmarks.fuzz.running import judge
-from midigen.errors import BadFile, MidigenError
+from benchmarks.fuzz.running import judge, megabytes
+from midigen.corpus import find_files
+from midigen.errors import BadFile, CorpusError, MidigenError
 from midigen.events import LARGEST_FILE, MOST_EVENTS, meta, read_events
 from midigen.lyrics import read_lyrics
 from midigen.midi import midi_bytes, read_midi
@@ -133,6 +137,41 @@ def test_tempos_and_metres_beyond_reason(tempo: str, metre: str) -> None:
             assert midi_bytes(score)
 
 
+@pytest.mark.parametrize("name", ["midi", "song", "play", "export", "archive"])
+def test_bars_without_end_take_neither_time_nor_memory(
+    name: str, seeds: dict[str, list[bytes]], tmp_path: Path
+) -> None:
+    """Sixty bytes that claim a billion bars."""
+    song = smf(f"00 ff5103 000001\n00 ff5804 01061808\n00 903c40\n8fffff7f 803c00\n{END}", division=1)
+    before = megabytes()
+    assert judge(name, song, tmp_path)[0] in ("read", "refused")
+    assert megabytes() - before < 300
+    many = smf("".join(f"01 ff5804 0{1 + n % 4}051808\n01 ff5103 07a1{n % 256:02x}\n" for n in range(30_000)) + END,
+               "".join("8100 903c40\n60 803c00\n" for _ in range(400)) + END, division=480)  # fmt: skip
+    assert judge(name, many, tmp_path)[0] in ("read", "refused")
+
+
+@pytest.mark.parametrize("name", ["songs.zip", "songs.tar.xz"])
+def test_an_archive_that_is_odd_inside_is_told_in_a_line(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name.endswith("zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("é.mid", TINY)  # a name that says it is UTF-8, and is not
+        path.write_bytes(path.read_bytes().replace("é".encode(), b"\xf1\xa9"))
+    else:
+        with tarfile.open(path, "w:xz") as archive:
+            info = tarfile.TarInfo("a.mid")
+            info.size = len(TINY) * 400
+            archive.addfile(info, io.BytesIO(np.random.default_rng(0).bytes(info.size)))
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 0x10
+        path.write_bytes(data)
+    with pytest.raises(CorpusError, match="cannot be read") as caught:
+        for _, _, read in find_files([path]):
+            read()
+    assert "\n" not in str(caught.value)
+
+
 def test_times_beyond_32_bits() -> None:
     far = "ffffff7f ff0600\n" * 9  # nine times as far as one delta goes
     for line in ("00 ff510307a120", "00 b04007", "00 e00040", "00 ff0502 6c61", "00 ff5902 0000"):
@@ -229,8 +268,6 @@ def test_brackets_inside_brackets_without_end(midigen: Callable[..., Ended]) -> 
 
 
 def wav(samples: np.ndarray, subtype: str = "FLOAT") -> bytes:
-    import io
-
     import soundfile
 
     buffer = io.BytesIO()

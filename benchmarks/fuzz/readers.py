@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.fuzz import doors
 from benchmarks.studios import studio_song
 from midigen.midi import midi_bytes
 
@@ -396,4 +397,16 @@ READERS = {
     "archive": Reader(
         _read_archive, "broken.zip", archive_seeds, (b"PK\x03\x04", b"PK\x01\x02", b"ustar", b"\xff\xff\xff\xff")
     ),
+    "commands": Reader(doors.read_command_file, "broken.txt", lambda _: list(doors.COMMANDS), doors.COMMAND_WORDS),
+    "play": Reader(doors.read_played, "broken.mid", doors.small_song, MIDI_WORDS),
+    "export": Reader(doors.read_exported, "broken.mid", doors.small_song, MIDI_WORDS),
+    "profile": Reader(doors.read_profiled, "broken.wav", sound_seeds, SOUND_WORDS),
+    "synth": Reader(
+        doors.read_synth,
+        "broken.sf2",
+        doors.synth_seeds,
+        (b"LIST", b"pdta", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x35\0"),
+    ),
+    "corpus": Reader(doors.read_corpus, "broken.bin", doors.corpus_seeds, (*JSON_WORDS, b"\x93NUMPY", b"PK\x01\x02")),
+    "run": Reader(doors.read_run, "broken.bin", doors.run_seeds, JSON_WORDS),
 }

@@ -22,7 +22,7 @@ from midigen.spectra import sine_window
 OVERLAP = 4  # frames over every sample
 SEGMENT_WINDOWS = 32  # the longest windows in a segment: six seconds, which bounds the memory
 MARGIN_WINDOWS = 3  # context on either side, as far as smoothing and overlap reach
-NEIGHBOURS = (5, 7)  # frames and lines that are weighed together
+NEIGHBOURS = (9, 5)  # frames and lines that are weighed together
 OVER = 1.2  # times the noise: what a neighbourhood must have to be music
 LEAST_POWER = 1e-14  # under the noise of 24 bits
 

@@ -19,6 +19,7 @@ QUIET_CELLS = 6  # together: 0.3 s
 QUIET_SHARE = 0.02  # of the cells lies at or under the level that counts as the quietest
 QUIET_DB = 3.0  # over that, a passage is still as quiet
 LEAD_DB = 10.0  # so much does the music stand out behind a lead-in of noise
+NEAR_DB = 4.0  # over the quietest part of a lead-in its noise may move
 SILENT_DB = -96.0  # under what 16 bits hold: a gate or a digital silence, no noise
 MOST_SECONDS = 20.0  # of noise are listened to
 LEAST_SECONDS = 0.2
@@ -181,11 +182,19 @@ def _quiet_cells(levels_db: np.ndarray) -> tuple[np.ndarray, bool]:
     runs = list(_runs(quiet))
     first, end = runs[0]
     heard = np.flatnonzero(levels_db > SILENT_DB)
-    rest = levels_db[end:]
     lead = 10 * math.log10(float(np.mean(10 ** (levels_db[first:end] / 10))))
+    begin = first
+    while begin > heard[0] and levels_db[begin - 1] <= lead + NEAR_DB:
+        begin -= 1
+    if begin <= heard[0] + 1:  # noise that moves, such as a room's: all of it
+        while end < len(levels_db) and levels_db[end] <= lead + NEAR_DB:
+            end += 1
+        first = begin
+    rest = levels_db[end:]
     # from the first sound on, and what follows soon stands out
     is_lead = bool(first <= heard[0] + 1 and len(rest) and np.median(rest) > lead + LEAD_DB)
     if is_lead:
+        quiet[first:end] = True
         quiet[end:] = False
     return quiet, is_lead
 

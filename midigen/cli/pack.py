@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
             about = Path(args.about).read_text(encoding="utf-8")
         except OSError as error:
             raise BadFile(f"{args.about}: cannot be read ({error.strerror}); give a Markdown file") from None
+        except UnicodeDecodeError:
+            raise BadFile(f"{args.about}: is not text in UTF-8; give a Markdown file") from None
     output = args.output or default_checkpoint_path()
     losses = pack(
         args.run, output, args.corpus, name=args.name, about=about, windows=args.windows, threads=args.threads
