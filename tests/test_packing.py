@@ -16,11 +16,11 @@ pytest.importorskip("transformers")
 
 from midigen.cells import Cells
 from midigen.checkpoint import open_checkpoint
-from midigen.errors import TrainingError
+from midigen.errors import CorpusError, TrainingError
 from midigen.losscurves import draw_losses
 from midigen.model import SIZES, parameter_count
 from midigen.packing import key_shares, pack
-from midigen.runs import read_weights
+from midigen.runs import read_state, read_weights
 from midigen.tokenizers.vocabulary import Vocabulary
 from midigen.training import Plan, train
 
@@ -97,6 +97,47 @@ def test_what_cannot_be_packed_is_refused(run: Path, corpus: Path, tmp_path: Pat
         pack(other, tmp_path / "model", corpus)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"size": "mini"}', "[" * 200_000, "\udcff"])
+def test_facts_that_are_none_are_told_in_a_line(run: Path, corpus: Path, tmp_path: Path, text: str) -> None:
+    for name in ("best.json", "plan.json", "log.jsonl", "state.pt"):
+        other = tmp_path / name
+        shutil.copytree(run, other)
+        (other / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+        with pytest.raises(TrainingError, match=name) as caught:
+            if name == "log.jsonl":
+                draw_losses(other)
+            elif name == "state.pt":
+                read_state(other / name, {})
+            else:
+                pack(other, tmp_path / "model", corpus)
+        assert "\n" not in str(caught.value)
+        assert not (tmp_path / "model").exists()
+
+
+def test_a_shard_that_is_wrong_inside_is_left_out(corpus: Path, tmp_path: Path) -> None:
+    other = tmp_path / "corpus"
+    other.mkdir()
+    shutil.copy(corpus / "corpus.json", other)
+    (shard,) = sorted(corpus.glob("train-*.npz"))
+    with np.load(shard) as arrays:
+        whole = dict(arrays)
+    for key, value in (
+        ("tokens", 60_000), ("lanes", 200), ("metres", 99), ("song_bars", 3), ("song_weight", np.nan), ("lengths", 0)
+    ):  # fmt: skip
+        broken = {**whole, key: whole[key].copy()}
+        broken[key][0] = value
+        np.savez(other / shard.name, allow_pickle=False, **broken)
+        with pytest.warns(UserWarning, match="corrupt shard left out"), pytest.raises(CorpusError, match="no shard"):
+            Cells(other, "train")
+    np.savez(other / shard.name, allow_pickle=False, **whole)
+    assert Cells(other, "train").songs == len(whole["song_bars"])
+    (other / "cells" / "train" / "shards.json").write_text("{")
+    assert Cells(other, "train").songs == len(whole["song_bars"])
+    (other / "cells" / "train" / "tokens.npy").write_bytes(b"nothing")
+    with pytest.raises(CorpusError, match="delete it"):
+        Cells(other, "train")
 
 
 def test_loss_curves_need_a_log(run: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Ended
+from conftest import Ended, needs_fluidsynth
 from hexdumps import END, header, smf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,7 +42,10 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]]:
     return {name: reader.seeds(tmp_path_factory.mktemp(name)) for name, reader in READERS.items()}
 
 
-@pytest.mark.parametrize("name", READERS)
+DOORS = [pytest.param(name, marks=needs_fluidsynth) if name == "synth" else name for name in READERS]
+
+
+@pytest.mark.parametrize("name", DOORS)
 def test_whole_files_are_read(name: str, seeds: dict[str, list[bytes]], tmp_path: Path) -> None:
     verdicts = [judge(name, data, tmp_path) for data in seeds[name]]
     assert all(what in ("read", "refused") for what, _ in verdicts), verdicts
@@ -50,7 +53,7 @@ def test_whole_files_are_read(name: str, seeds: dict[str, list[bytes]], tmp_path
     assert name in ("archive", "song") or all(what == "read" for what, _ in verdicts), verdicts
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", DOORS)
 def test_what_is_broken_by_chance(name: str, seeds: dict[str, list[bytes]], tmp_path: Path) -> None:
     for number in range(40):
         data = mutated(seeds[name], READERS[name].words, 7, number)
