@@ -96,10 +96,7 @@ def _archived(path: Path, label: str) -> Iterator[tuple[str, str, Callable[[], b
 
 @contextmanager
 def _naming(archive: Path) -> Iterator[None]:
-    """Whatever is wrong with ``archive`` is said in one line.
-
-    An encrypted zip is a RuntimeError, a name in it that is no UTF-8 a UnicodeDecodeError, and there are more.
-    """
+    """Whatever is wrong with ``archive`` is said in one line; the libraries have a dozen kinds of errors."""
     try:
         yield
     except CorpusError:
