@@ -442,3 +442,13 @@ def test_many_words_and_many_notes_take_little_time_and_room() -> None:
     )
     _, lyrics = sing(Score((part,)), read_sheet("la lo li lu lei\n" * 500, "en"))
     assert len(syllables_of(read_midi(lyrics.midi).parts[0].lyrics)) == 2_500
+
+
+def test_chord_symbols_are_no_words_of_a_karaoke_file() -> None:
+    chords = tuple(Text(240 * number, ("Am", "F")[number % 2]) for number in range(32))  # more than there are words
+    notes = tuple(Note(480 * number, 69, 400, 80) for number in range(6))
+    data = midi_bytes(Score((Part("piano", "piano", notes=notes),), chords=chords))
+    lyrics = set_lyrics(data, "one two three\nfour five six", language="en")
+    assert read_lyrics(lyrics.kar)[0].syllables == lyrics.syllables
+    assert open_song(lyrics.kar).score.chords == ()
+    assert open_song(lyrics.midi).score.chords == chords

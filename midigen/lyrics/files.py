@@ -84,6 +84,11 @@ def _is_lyric(event: Event) -> bool:
     return event.data[0] == META and event.data[1] == LYRIC
 
 
+def _is_shown(event: Event) -> bool:
+    """Whether karaoke players show the event as words."""
+    return event.data[0] == META and event.data[1] in (TEXT, LYRIC)
+
+
 def lyrics_in(song: OpenedSong) -> list[tuple[str, tuple[Syllable, ...]]]:
     """What is sung in a file, as ``(who, syllables)``: the lyric events of each track, or, where there are none, the
     texts of a karaoke file."""
@@ -96,7 +101,7 @@ def lyrics_in(song: OpenedSong) -> list[tuple[str, tuple[Syllable, ...]]]:
 
 
 def _karaoke(song: OpenedSong) -> list[tuple[str, tuple[Syllable, ...]]]:
-    """The texts of a karaoke file: of the track that has most, in a file that says it is one or uses its slashes."""
+    """The texts of a karaoke file, by its tag or its slashes: of the track with most slashes, or most texts."""
     tracks = []
     tagged = False
     for track in song.file.tracks:
@@ -107,8 +112,10 @@ def _karaoke(song: OpenedSong) -> list[tuple[str, tuple[Syllable, ...]]]:
         ]
         tagged = tagged or any(text.text.startswith("@K") for text in texts)
         tracks.append(texts)
-    words = max(tracks, key=len, default=[])
-    slashes = sum(text.text[:1] in ("/", "\\") for text in words)
+    lines = [sum(text.text[:1] in ("/", "\\") for text in texts) for texts in tracks]
+    slashes, _, words = max(
+        zip(lines, map(len, tracks), tracks, strict=True), key=lambda row: row[:2], default=(0, 0, [])
+    )
     if not words or not (tagged or slashes > 1):
         return []
     syllables = syllables_of(words)
@@ -119,7 +126,8 @@ def kar_bytes(song: OpenedSong, syllables: Sequence[Syllable], *, title: str = "
     """The song as a karaoke file (Tune 1000's Soft Karaoke): type 1, its words as text events in a track of their own.
 
     A backslash begins a verse and a slash a line; ``@K``, ``@V``, ``@L`` and ``@T`` say what the file is, its version,
-    language and title. Lyric events are left out, so that no player shows the words twice.
+    language and title. Lyric events and other texts are left out, so that no player shows the words twice, or chord
+    symbols among them.
     """
     file = song.file
     head = [meta(TRACK_NAME, b"Soft karaoke"), meta(TEXT, b"@KMIDI KARAOKE FILE"), meta(TEXT, b"@V0100")]
@@ -134,9 +142,9 @@ def kar_bytes(song: OpenedSong, syllables: Sequence[Syllable], *, title: str = "
         begins = syllable.ends
     end = file.end_tick
     plain = {
-        number: [event for event in track.events if not _is_lyric(event)]
+        number: [event for event in track.events if not _is_shown(event)]
         for number, track in enumerate(file.tracks)
-        if any(map(_is_lyric, track.events))
+        if any(map(_is_shown, track.events))
     }
     done = meta(END_OF_TRACK)
     added = [[*(Event(0, data) for data in head), Event(0, done)], [*words, Event(max(end, words[-1].tick), done)]]
