@@ -15,6 +15,7 @@ import numpy as np
 
 from midigen.audio import BLOCK_FRAMES, Signal
 from midigen.errors import BadRequest
+from midigen.filtering import filtered
 from midigen.truepeak import TruePeaks
 
 CHANNEL_WEIGHTS = (1.0, 1.0, 1.0, 1.41, 1.41)  # BS.1770-4, table 3: left, right, centre, left and right surround
@@ -102,10 +103,7 @@ class KWeighting:
         if np.abs(self._state).max() < 1e-30 and not block.any():
             self._state[:] = 0  # left alone, the filter would crawl through denormal numbers
             return np.zeros(block.shape)
-        from scipy.signal import sosfilt  # 0.3 s to load, which silence does not need
-
-        weighted: np.ndarray
-        weighted, self._state = sosfilt(self._sections, block, axis=1, zi=self._state)  # in float64, as the state is
+        weighted, self._state = filtered(self._sections, block, self._state)
         return weighted
 
 

@@ -12,6 +12,8 @@ from functools import cache
 
 import numpy as np
 
+from midigen.filtering import windowed_lowpass
+
 OVERSAMPLING = 8
 CELL_FRAMES = 16  # frames interpolated at once
 _REACH = 12  # the interpolator looks this many frames to either side
@@ -28,9 +30,7 @@ def _between() -> tuple[np.ndarray, float, float]:
     straight line between its neighbours: off it by no more than the second value (0.72) times the largest step from
     frame to frame around it and the third (0.0009) times the highest frame around it.
     """
-    from scipy.signal import firwin
-
-    taps = firwin(2 * _REACH * OVERSAMPLING + 1, 1 / OVERSAMPLING, window=("kaiser", 4.0)) * OVERSAMPLING
+    taps = windowed_lowpass(2 * _REACH * OVERSAMPLING + 1, 1 / OVERSAMPLING, 4.0) * OVERSAMPLING
     matrix = np.zeros((OVERSAMPLING - 1, CELL_FRAMES, CELL_FRAMES + 2 * _REACH), dtype=np.float32)
     by_step = by_level = 0.0
     for part in range(1, OVERSAMPLING):

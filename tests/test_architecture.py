@@ -68,6 +68,7 @@ SYMBOLIC = [
 SOUND = [
     "soundfonts",
     "renderers",
+    "filtering",  # what a mix needs of scipy.signal, without its half second
     "truepeak",
     "loudness",
     "limiter",
@@ -158,7 +159,7 @@ GUESTS = {
     "soxr": {"signals"},
     "tomlkit": {"session"},
     "rpp": {"exporters"},
-    "scipy": {"loudness", "limiter", "truepeak", "effects", "profiles", "spectra", "cleaning"},
+    "scipy": {"filtering", "limiter", "effects", "profiles", "spectra", "cleaning"},
     "matplotlib": {"pictures", "losscurves"},
     "tqdm": {"cli"},
     "sounddevice": {"live"},

@@ -13,6 +13,7 @@ import numpy as np
 
 from midigen.effects import QUIET, TAIL_DB, check_number
 from midigen.errors import BadRequest
+from midigen.filtering import butterworth, filtered
 
 LARGEST_DB = 24.0
 SLOPES_DB = (12, 24)
@@ -110,17 +111,15 @@ class SectionFilter:
 
     def filter(self, samples: np.ndarray, kind: type[np.floating] = np.float64) -> np.ndarray:
         """Float ``(2, n)`` to ``(2, n)`` of ``kind``, where what is under ``QUIET`` is 0 (and never -0)."""
-        from scipy.signal import sosfilt
-
-        filtered = np.zeros(samples.shape, dtype=kind)
+        heard_all = np.zeros(samples.shape, dtype=kind)
         start, frames = 0, samples.shape[1]
         while start < frames:
             stop = min(start + _GRID_FRAMES - self._place, frames)
             piece = samples[:, start:stop]
             if self._rings or piece.any():
-                heard, self._state = sosfilt(self._sections, piece, zi=self._state)
+                heard, self._state = filtered(self._sections, piece, self._state)
                 heard[np.abs(heard) < QUIET] = 0.0
-                filtered[:, start:stop] = heard
+                heard_all[:, start:stop] = heard
                 self._rings = True
             self._place += stop - start
             start = stop
@@ -129,15 +128,12 @@ class SectionFilter:
                 if self._rings and np.abs(self._state).max() < QUIET:
                     self._state = np.zeros_like(self._state)
                     self._rings = False
-        return filtered
+        return heard_all
 
 
 def pass_sections(hz: float, rate: int, kind: str, order: int) -> np.ndarray:
     """The sections of a Butterworth filter of ``order``, 3 dB down at ``hz``; ``kind`` is "highpass" or "lowpass"."""
-    from scipy.signal import butter
-
-    sections: np.ndarray = butter(order, hz, kind, fs=rate, output="sos")
-    return sections
+    return butterworth(hz, rate, kind, order)
 
 
 def ring_frames(sections: np.ndarray) -> int:

@@ -26,6 +26,7 @@ import numpy as np
 from midigen.effects import TAIL_DB
 from midigen.effects.equaliser import Equaliser, pass_sections
 from midigen.effects.stereo import pan_gains
+from midigen.filtering import filtered
 
 SEED = 1
 METRES_A_SECOND = 343.0
@@ -72,9 +73,8 @@ def impulse_response(
         spectra = _early(hz, losses, decay_seconds, size_m, mixing_seconds, width) * audible
         responses = responses + np.fft.irfft(_padded(spectra, period * rate), period * rate)[..., :frames]
     if low_cut_hz:
-        from scipy.signal import sosfilt
-
-        responses = sosfilt(pass_sections(low_cut_hz, rate, "highpass", 2), responses)
+        sections, rows = pass_sections(low_cut_hz, rate, "highpass", 2), responses.reshape(-1, responses.shape[-1])
+        responses = filtered(sections, rows, np.zeros((len(sections), len(rows), 2)))[0].reshape(responses.shape)
     fade = min(max(frames // 20, 1), frames)
     responses[..., frames - fade :] *= np.cos(np.pi / 2 * (np.arange(fade) + 1) / fade)
     scaled: np.ndarray = (responses / _loudness(responses, rate)).astype(np.float32)
