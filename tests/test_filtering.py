@@ -53,7 +53,8 @@ def test_filtering_is_scipys_to_the_bit_and_goes_on(kind: type) -> None:
 
 
 def test_without_the_compiled_loop_scipy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    sections, samples = butterworth(80, 44_100, "highpass", 2), np.random.default_rng(1).normal(size=(1, 500))
+    sections = butterworth(80, 44_100, "highpass", 2)
+    samples: np.ndarray = np.random.default_rng(1).normal(size=(1, 500))
     state = np.zeros((1, 1, 2))
     quick = filtered(sections, samples, state)
     monkeypatch.setattr(filtering, "_loop", lambda: None)
