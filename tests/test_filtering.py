@@ -34,12 +34,12 @@ def test_the_windowed_lowpass_is_scipys() -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
-def test_filtering_is_scipys_to_the_bit_and_goes_on(kind: type) -> None:
+def test_filtering_is_scipys_to_the_bit_and_goes_on(kind: type[np.floating]) -> None:
     from scipy.signal import sosfilt
 
     assert filtering._loop() is not None  # with the scipy that is installed here
     sections = np.concatenate([butterworth(80, 44_100, "highpass", 4), butterworth(9_000, 44_100, "lowpass", 1)])
-    samples = np.random.default_rng(0).normal(size=(2, 3_000)).astype(kind)
+    samples: np.ndarray = np.random.default_rng(0).normal(size=(2, 3_000)).astype(kind)
     expected, last = sosfilt(sections, samples, axis=1, zi=np.zeros((3, 2, 2)))
     state, pieces = np.zeros((3, 2, 2)), []
     for start in range(0, 3_000, 700):
