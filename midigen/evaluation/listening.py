@@ -22,7 +22,7 @@ from midigen.tokenizers.window import ABSENT, FIRST_PART, GIVEN, MISSING, OWNERS
 
 BARS, FEWEST_BARS = 16, 8
 RIVALS = 5  # songs next in tempo, of which one lends its part
-MOST_SONGS = 200  # of a pair; the interval says what that leaves open
+MOST_SONGS, MOST_WITH_DRUMS = 200, 48  # of a pair; the interval says what that leaves open
 KINDS = ("piano", "guitar", "bass", "drums")
 PAIRS = tuple((part, other) for part in KINDS for other in KINDS if part != other)
 
@@ -61,7 +61,8 @@ def cross_part_gains(
     on_done: Callable[[int, int], None] | None = None,
 ) -> dict[tuple[str, str], list[Gain]]:
     """For every one of ``pairs``, ``(part, companion)``: a :class:`Gain` a song that has both, of at most
-    :data:`MOST_SONGS` songs drawn with ``seed``. ``on_done(done, total)`` counts readings.
+    :data:`MOST_SONGS` songs drawn with ``seed`` (with drums :data:`MOST_WITH_DRUMS`).
+    ``on_done(done, total)`` counts readings.
 
     All parts are moved to C major or A minor, so that another song's part is in the key of the one it takes the place
     of, and every model is at home there, whatever keys it has learned from.
@@ -71,7 +72,8 @@ def cross_part_gains(
     trials: dict[tuple[str, str], list[_Trial]] = {}
     for part, other in pairs:
         places = [place for song in range(cells.songs) if (place := _place(cells, song, part, other))]
-        chosen = np.sort(random.permutation(len(places))[:MOST_SONGS]).tolist()
+        most = MOST_WITH_DRUMS if "drums" in (part, other) else MOST_SONGS
+        chosen = np.sort(random.permutation(len(places))[:most]).tolist()
         trials[part, other] = [
             _trial(mine, its, _rival(its, places, random), cells.vocabulary, context)
             for mine, its in (places[number] for number in chosen)
