@@ -75,13 +75,16 @@ def as_midi(grid: Grid) -> bytes | None:
     return midi_bytes(Score(tuple(parts), tempos=(Tempo(0, 120.0),), metres=tuple(metres), ticks_per_quarter=quarter))
 
 
-def write_parquet(sources: Sequence[str], corpus: Path, target: Path) -> int:
-    """Write the training songs of ``corpus`` as the table that MIDI-GPT's data set reads; how many there are."""
+def write_parquet(sources: Sequence[str], corpus: Path, split: str, target: Path, most: int | None = None) -> int:
+    """Write the songs of ``corpus``, of one ``split`` and at most so many, as the table that MIDI-GPT's data set
+    reads; how many there are."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rows: dict[str, list[Any]] = {"music": [], "num_tracks": [], "total_notes": []}
-    for _, grid in grids(sources, kept_files(corpus, "train")):
+    for _, grid in grids(sources, kept_files(corpus, split)):
+        if most is not None and len(rows["music"]) == most:
+            break
         data = as_midi(grid)
         if data is not None:
             rows["music"].append(data)

@@ -98,11 +98,13 @@ def train_midigen(args: argparse.Namespace, out: Path) -> tuple[Path, float]:
 
 def train_peer(args: argparse.Namespace, out: Path, budget: float) -> tuple[Path, dict[str, Any]]:
     """The weights of MIDI-GPT and the facts of its training, ``budget`` processor seconds long."""
-    songs, note = out / "train.parquet", out / "peer.json"
-    if not songs.is_file():
-        print("Writing songs for MIDI-GPT ...", file=sys.stderr)
-        write_parquet(args.songs, Path(args.corpus), songs)
+    songs, judged, note = out / "train.parquet", out / "validation.parquet", out / "peer.json"
     facts = remembered(note)
+    if "songs" not in facts:
+        print("Writing songs for MIDI-GPT ...", file=sys.stderr)
+        facts["songs"] = write_parquet(args.songs, Path(args.corpus), "train", songs)
+        write_parquet(args.songs, Path(args.corpus), "validation", judged, most=2 * args.batch)
+        remember(note, facts)
     (out / "encoder.json").write_text(json.dumps(encoder()), encoding="utf-8")
     places = {"MIDIGPT_CACHE": str(out / "cache"), "HF_HOME": str(out / "cache"), "HF_HUB_OFFLINE": "1"}
 
@@ -114,18 +116,13 @@ def train_peer(args: argparse.Namespace, out: Path, budget: float) -> tuple[Path
             "warmup_steps": max(steps // 20, 2), "max_steps": steps, "precision": "bf16", "n_embd": WIDTH,
             "n_layer": LAYERS, "n_head": HEADS, "max_seq_len": CONTEXT, "mask_apply_probability": 0.0,
             "infill_probability": args.infill, "save_steps": max(steps // CHECKPOINTS, 1), "logging_steps": 1,
+            # It does not start without songs to validate on: a batch of them, twice in an epoch.
+            "eval_steps": max(facts["songs"] // args.batch // 2, 1), "limit_val_batches": 1,
             "per_device_batch_size": args.batch, "gradient_accumulation_steps": 1, "output_dir": str(folder),
         }  # fmt: skip
         (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-        command = [
-            TRAINER,
-            "--config",
-            str(folder / "config.json"),
-            "--train-data",
-            str(songs),
-            "--resume-from",
-            "auto",
-        ]
+        command = [TRAINER, "--config", str(folder / "config.json"), "--train-data", str(songs),
+                   "--eval-data", str(judged), "--resume-from", "auto"]  # fmt: skip
         return processor_seconds(command, out / "peer.log", places)
 
     if "step_seconds" not in facts:
