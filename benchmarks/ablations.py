@@ -58,6 +58,7 @@ from midigen.tokenizers.window import ABSENT, FORM, HARMONY, OWNERS
 BAND = tuple((part, other) for part, other in PAIRS if "drums" not in (part, other))
 PARTS = [row for row, owner in enumerate(OWNERS) if owner in ("piano", "guitar", "bass", "drums")]
 BARS = 64
+WRITTEN = ("running", "pair")  # spellings that pieces are composed in; the others can be measured alone
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ def measure(variant: Variant, corpus: str, folder: Path, args: argparse.Namespac
             **{f"{part} given {other}": asdict(found) for (part, other), found in worth.items()},
         }
     lanes = ((FORM, plain.no_form), (HARMONY, plain.no_harmony))
-    facts |= composed(packed, folder, args.pieces, real, tuple(row for row, gone in lanes if gone))
+    if cells.vocabulary.note_tokens in WRITTEN:
+        facts |= composed(packed, folder, args.pieces, real, tuple(row for row, gone in lanes if gone))
     facts["steps"] = checkpoint.provenance["steps"]
     return facts
 
@@ -219,7 +221,7 @@ def table(found: dict[str, dict[str, Any]], real: Pieces) -> list[str]:
             gain = facts[f"cross-part gain, {beside}"]
             cells.append(f"{said(gain['mean'])}, {gain['sure']} of {len(BAND)}")
         cells += [said(facts[key]) if key in facts else "–" for key in ("similarity error", "exact bar repetition")]
-        cells.append(str(facts["faults"]))
+        cells.append(str(facts.get("faults", "–")))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     if real.rows:
         repetition = np.nanmedian(real.values("exact bar repetition"))
