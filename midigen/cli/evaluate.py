@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--windows", metavar="N", type=whole, help="of songs, for the loss (default: 200)")
     parser.add_argument(
         "--requests", metavar="N", type=whole,
-        help="pieces asked for with everything drawn at random, to measure how controls are kept (default: 40)",
+        help="pieces asked for with everything drawn at random, to measure how controls are kept (default: 32)",
     )  # fmt: skip
     parser.add_argument(
         "--keep", metavar="FOLDER",

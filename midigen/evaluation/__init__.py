@@ -59,7 +59,7 @@ def evaluate(
     pieces: int = 200,
     bars: int = 64,
     windows: int = 200,
-    requests: int = 40,
+    requests: int = 32,
     seed: int = 0,
     threads: int | None = None,
     keep: str | Path | None = None,

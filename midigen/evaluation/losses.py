@@ -28,7 +28,7 @@ Row = tuple[np.ndarray, np.ndarray, np.ndarray]  # ids, learn, owner of a window
 def fastest_precision() -> str:
     """``"bfloat16"`` where this processor multiplies in it, which is twice as fast, else ``"float32"``.
 
-    In bfloat16 only the products inside the blocks are; losses a note differ in the fourth digit after the point.
+    In bfloat16 only the products inside the blocks are: losses a note differ by 1e-4, differences of losses by 5e-4.
     """
     import torch
 

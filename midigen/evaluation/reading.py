@@ -42,13 +42,11 @@ def read_songs(
         load_state(model, opened.weights())
         model.eval()
         losses = NoteLosses(model, cells.vocabulary, fastest_precision())
-        read: dict[str, SongLosses] = {}
         # What a header says of parts is measured on them: a model that is told it has been told of the answer.
-        for name, mix in (("nothing", replace(judging(mixture), unset=1.0)), ("header", judging(mixture))):
-            numbers, rows = drawn_windows(cells, opened.size.context, seed, mix, windows)
-            nats = losses.read(rows, partial(_tell_loss, tell, len(read) * windows, 2 * windows))
-            read[name] = SongLosses(zip(numbers, nats, strict=True))
-        found = read["nothing"]
+        judged, half = judging(mixture), -(-windows // 2)
+        told = partial(_tell_loss, tell, windows + half)
+        found = _losses(losses, cells, opened.size.context, seed, replace(judged, unset=1.0), windows, partial(told, 0))
+        header = _losses(losses, cells, opened.size.context, seed, judged, half, partial(told, windows))
         gains = cross_part_gains(
             losses, cells, opened.size.context, seed, on_done=lambda done, total: tell("listening", done, total)
         )
@@ -60,7 +58,7 @@ def read_songs(
             "read": found.songs,
             "windows": windows,
             "nats a note": asdict(found.per_note()),
-            "with a header": asdict(read["header"].per_note()),
+            "with a header": asdict(header.per_note()),
             "parts": {part: {kind: asdict(v) for kind, v in row.items()} for part, row in found.table().items()},
             "lanes, nats a note": {lane: asdict(found.a_note(lane)) for lane in ("structure", "form", "harmony")},
             "perplexity": {lane: asdict(found.perplexity(lane)) for lane in ("form", "harmony")},
@@ -69,7 +67,15 @@ def read_songs(
     }
 
 
-def _tell_loss(tell: Progress, before: int, total: int, done: int) -> None:
+def _losses(
+    losses: NoteLosses, cells: Cells, context: int, seed: int, mixture: Mixture, windows: int,
+    on_done: Callable[[int], None],
+) -> SongLosses:  # fmt: skip
+    songs, rows = drawn_windows(cells, context, seed, mixture, windows)
+    return SongLosses(zip(songs, losses.read(rows, on_done), strict=True))
+
+
+def _tell_loss(tell: Progress, total: int, before: int, done: int) -> None:
     tell("loss", before + done, total)
 
 
