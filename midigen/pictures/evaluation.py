@@ -155,5 +155,5 @@ def draw_runs(lengths: Mapping[str, Mapping[str, int]], target: str | Path | IO[
             share = 100 * (runs[:, None] >= places).mean(axis=0)
             axes.step(places, share, where="mid", color=COLOURS[group], linewidth=2, label=NAMES[group])
         axes.set_xlim(places[0] - 0.5, places[-1] + 0.5)
-        axes.set_ylim(0, None)
+        axes.set_ylim(0, max(1.0, axes.get_ylim()[1]))  # per cent: no run at all is a flat line, not a close-up
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
