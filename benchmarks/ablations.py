@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.budget import processor_seconds
+from benchmarks.budget import training_seconds
 from benchmarks.sources import read_scores
 from midigen.cells import Cells
 from midigen.checkpoint import open_checkpoint
@@ -84,14 +84,14 @@ VARIANTS = (
 def train(variant: Variant, corpus: str, folder: Path, args: argparse.Namespace) -> float:
     """Train one variant, or go on with it; the processor seconds of all its starts."""
     note = folder / "processor.json"
-    said = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {"seconds": 0.0, "done": False}
-    if not said["done"]:
+    said = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    if not said:
         length = ["--steps", str(args.steps)] if args.steps else ["--minutes", str(args.minutes)]
         command = ["midigen", "train", corpus, "-o", str(folder / "run"), "--size", args.size, "--threads", "1"]
         command += [*length, "--seed", str(args.seed), "--validate-every", str(args.validate_every)]
         for words in variant.mixture:
             command += ["--mixture", words]
-        said = {"seconds": said["seconds"] + processor_seconds(command, folder / "log.txt"), "done": True}
+        said = {"seconds": training_seconds(command, folder / "run", folder / "log.txt")}
         remember(note, said)
     return float(said["seconds"])
 

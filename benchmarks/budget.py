@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -25,3 +26,17 @@ def processor_seconds(command: Sequence[str], log: Path, more: Mapping[str, str]
     if done.returncode:
         sys.exit(f"{' '.join(command[:2])} failed; see the end of {log}")
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def training_seconds(command: Sequence[str], run: Path, log: Path) -> float:
+    """Train with ``command`` into the folder ``run``, or go on there; its processor seconds.
+
+    Nobody knows what a start that was killed had taken; then it is the time by the clock that the run wrote down, of
+    all its starts, which is more than that where it had to share its core.
+    """
+    log_lines = run / "log.jsonl"
+    resumed = log_lines.is_file()
+    spent = processor_seconds(command, log)
+    if not resumed:
+        return spent
+    return max(spent, float(json.loads(log_lines.read_text(encoding="utf-8").splitlines()[-1])["seconds"]))

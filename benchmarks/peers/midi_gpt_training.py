@@ -32,6 +32,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from collections import defaultdict
@@ -42,7 +43,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.budget import processor_seconds
+from benchmarks.budget import processor_seconds, training_seconds
 from benchmarks.peers.midi_gpt import CONTEXT, HEADS, LAYERS, PROGRAMS, WIDTH, encoder
 from benchmarks.peers.midi_gpt_songs import grids, kept_files, window_of, write_parquet
 from midigen.cells import Cells
@@ -87,11 +88,10 @@ def train_midigen(args: argparse.Namespace, out: Path) -> tuple[Path, float]:
         return run, 60 * args.processor_minutes if args.processor_minutes else float(said["seconds"])
     run, note = out / "midigen", out / "midigen.json"
     said = remembered(note)
-    if not said.get("done"):
-        command = ["midigen", "train", args.corpus, "-o", str(run), "--size", args.size, "--minutes", str(args.minutes),
-                   "--threads", "1", "--validate-every", "100"]  # fmt: skip
-        spent = said.get("seconds", 0.0) + processor_seconds(command, out / "midigen.log")
-        said = {"seconds": spent, "done": True}
+    if not said:
+        command = ["midigen", "train", args.corpus, "-o", str(run), "--size", args.size, "--minutes", str(args.minutes)]
+        command += ["--threads", "1", "--validate-every", "100"]
+        said = {"seconds": training_seconds(command, run, out / "midigen.log")}
         remember(note, said)
     return run, float(said["seconds"])
 
@@ -147,9 +147,16 @@ def train_peer(args: argparse.Namespace, out: Path, budget: float) -> tuple[Path
     weights = out / "peer" / "model_final.safetensors"
     if not weights.is_file():
         print(f"Training MIDI-GPT for {facts['steps']} steps ...", file=sys.stderr)
-        facts["seconds"] = run("peer", facts["steps"], facts["rate"])
+        done = steps_done(out / "peer")  # of a start that was killed: what they took is what they usually take
+        facts["seconds"] = run("peer", facts["steps"], facts["rate"]) + done * facts["step_seconds"]
         remember(note, facts)
     return weights, facts
+
+
+def steps_done(folder: Path) -> int:
+    """The steps of the last checkpoint that its trainer left there; 0 where there is none."""
+    found = [re.search(r"step=(\d+)", path.name) for path in (folder / "checkpoints").glob("*.ckpt")]
+    return max((int(match[1]) for match in found if match), default=0)
 
 
 def last_loss(folder: Path) -> float:
