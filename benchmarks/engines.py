@@ -45,7 +45,7 @@ def floor_seconds(checkpoint: Checkpoint, mode: str, past: int) -> float:
     size, vocabulary_size = checkpoint.size, checkpoint.vocabulary_size
     numbers = parameter_count(size, vocabulary_size)
     weights = numbers * (1 + 4 / BLOCK) if mode == "fast" else 4 * numbers  # a scale for each block
-    cache = 2 * size.layers * size.kv_heads * size.head_dim * 4 * past
+    cache = 2 * size.layers * size.kv_heads * size.head_dim * (1 if mode == "fast" else 4) * past
     return (weights + cache) / bandwidth(int(weights + cache))
 
 

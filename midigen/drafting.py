@@ -5,8 +5,9 @@ guesses in one pass: Leviathan et al. 2023, arXiv:2211.17192). The guess is fed 
 after each of its tokens are kept. Whoever draws goes on as ever, one token after the other, with the same dice: as long
 as what is drawn is what was guessed, the logits are there already, and where it is not the engine forgets the rest. So
 a guess decides what a token costs, and which it is only by rounding: logits differ a little with how ids are cut into
-calls (:class:`midigen.engines.Engine`). In float32 no note of any piece was seen to change; with 8-bit activations a
-seed gives another piece, from the same distribution (docs/lab-book.md).
+calls (:class:`midigen.engines.Engine`). In float32 no note of any piece was seen to change. In 8 bits a step of up to
+eight ids gives the bits of single ones; only where a guess joins a longer run a logit moves by some hundredths, and a
+seed may give another piece, from the same distribution (docs/lab-book.md).
 """
 
 from __future__ import annotations
