@@ -16,7 +16,7 @@ from midigen.checkpoint import Checkpoint
 from midigen.corpus import prepare
 from midigen.dataset import Mixture, judging
 from midigen.evaluation.listening import Gain, cross_part_gains, worths
-from midigen.evaluation.losses import NoteLosses, SongLosses, drawn_windows, fastest_precision
+from midigen.evaluation.losses import Nats, NoteLosses, SongLosses, drawn_windows, fastest_precision
 from midigen.evaluation.statistics import interval
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
@@ -45,10 +45,12 @@ def read_songs(
         # What a header says of parts is measured on them: a model that is told it has been told of the answer.
         judged, half = judging(mixture), -(-windows // 2)
         told = partial(_tell_loss, tell, windows + half)
-        found = _losses(losses, cells, opened.size.context, seed, replace(judged, unset=1.0), windows, partial(told, 0))
-        header = _losses(losses, cells, opened.size.context, seed, judged, half, partial(told, windows))
+        context = opened.size.context
+        plain = _windows(losses, cells, context, seed, replace(judged, unset=1.0), windows, partial(told, 0))
+        header = SongLosses(_windows(losses, cells, context, seed, judged, half, partial(told, windows)))
+        found, same = SongLosses(plain), SongLosses(plain[:half])
         gains = cross_part_gains(
-            losses, cells, opened.size.context, seed, on_done=lambda done, total: tell("listening", done, total)
+            losses, cells, context, seed, on_done=lambda done, total: tell("listening", done, total)
         )
         kept = cells.songs
         del cells  # its files are mapped: they must be let go before the folder is
@@ -58,7 +60,11 @@ def read_songs(
             "read": found.songs,
             "windows": windows,
             "nats a note": asdict(found.per_note()),
-            "with a header": asdict(header.per_note()),
+            "header": {
+                "windows": half,
+                "told": asdict(header.per_note()),
+                "nothing said": asdict(same.per_note()),
+            },
             "parts": {part: {kind: asdict(v) for kind, v in row.items()} for part, row in found.table().items()},
             "lanes, nats a note": {lane: asdict(found.a_note(lane)) for lane in ("structure", "form", "harmony")},
             "perplexity": {lane: asdict(found.perplexity(lane)) for lane in ("form", "harmony")},
@@ -67,12 +73,12 @@ def read_songs(
     }
 
 
-def _losses(
+def _windows(
     losses: NoteLosses, cells: Cells, context: int, seed: int, mixture: Mixture, windows: int,
     on_done: Callable[[int], None],
-) -> SongLosses:  # fmt: skip
+) -> list[tuple[int, Nats]]:  # fmt: skip
     songs, rows = drawn_windows(cells, context, seed, mixture, windows)
-    return SongLosses(zip(songs, losses.read(rows, on_done), strict=True))
+    return list(zip(songs, losses.read(rows, on_done), strict=True))
 
 
 def _tell_loss(tell: Progress, total: int, before: int, done: int) -> None:

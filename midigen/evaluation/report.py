@@ -93,7 +93,7 @@ def _loss(facts: dict[str, Any], pictures: list[str]) -> list[str]:
     if "loss" not in facts:
         return []
     loss = facts["loss"]
-    kinds = list(next(iter(loss["parts"].values()), {}))
+    kinds, header = list(next(iter(loss["parts"].values()), {})), loss["header"]
     rows = [
         [part, *(_interval(values[kind], 2 if kind != "all" else 3) for kind in kinds)]
         for part, values in loss["parts"].items()
@@ -105,7 +105,9 @@ def _loss(facts: dict[str, Any], pictures: list[str]) -> list[str]:
     whole = (
         f"**{_interval(loss['nats a note'])} nats a note**, everything that had to be written counted, on "
         f"{loss['windows']} windows of {loss['read']} of the {loss['songs']} songs that can be prepared, "
-        f"nothing said in the header; where it says what it says in training, {_interval(loss['with a header'])}."
+        f"nothing said in the header. On the first {header['windows']} of them "
+        f"{_number(header['nothing said']['value'])}, "
+        f"and {_number(header['told']['value'])} where the header says what it says in training."
     )
     return [
         "## Loss on validation songs",
