@@ -256,10 +256,11 @@ def _check_tensors(checkpoint: Checkpoint) -> None:
 
 def _resolve(path: str | Path | None) -> Path:
     folder = default_checkpoint_path() if path is None else Path(path)
+    # A folder of songs may well be called "clean": it is not taken for the model of that name.
+    if path is not None and str(path) in checkpoint_names() and not (folder / CONFIG_FILE).exists():
+        return _FOLDER / str(path)
     if folder.is_dir():
         return folder
-    if path is not None and str(path) in checkpoint_names():
-        return _FOLDER / str(path)
     if folder.exists():
         raise CheckpointError(f"{folder}: is a file; give the folder of the checkpoint")
     known = ", ".join(checkpoint_names()) or "none in this installation"

@@ -229,6 +229,10 @@ def test_missing_folders_are_named_with_what_there_is(tmp_path, monkeypatch, sav
     monkeypatch.setattr(room, "_FOLDER", tmp_path)
     assert checkpoint_names() == ["mine"]
     assert isinstance(open_checkpoint("mine"), Checkpoint)
+    songs = tmp_path / "elsewhere" / "mine"  # a folder of that name that holds something else
+    songs.mkdir(parents=True)
+    monkeypatch.chdir(songs.parent)
+    assert open_checkpoint("mine").path == tmp_path / "mine"
     with pytest.raises(CheckpointError, match=r"nowhere: no such checkpoint; .* installed: mine"):
         open_checkpoint(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match="default: no such checkpoint"):
