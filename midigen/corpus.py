@@ -31,6 +31,7 @@ from midigen.fingerprints import find_copies, find_twins, sketch
 from midigen.grid import METRES, Grid, to_grid
 from midigen.midi import read_midi
 from midigen.originality import index_corpus
+from midigen.orphans import end_with_parent
 from midigen.tokenizers.encoding import encode, round_trips
 from midigen.tokenizers.vocabulary import Vocabulary
 
@@ -231,7 +232,7 @@ def prepare(
     asked: set[Path] = set()
     done = 0
     # A fresh interpreter each: forking a process whose libraries run threads may hang.
-    with _one_thread_each(), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(jobs, get_context("spawn"), initializer=end_with_parent) as pool:
         running: deque[Future[int]] = deque()
         try:
             for split, chunk in _chunked(sources, validation):

@@ -35,6 +35,7 @@ GROUND = [
     "soundfiles",
     "audio",
     "folders",
+    "orphans",  # processes of a pool clear away what they had begun
     "lyrics",  # words on the notes of any file: it knows neither the model nor sound
 ]
 SYMBOLIC = [

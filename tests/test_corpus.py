@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -31,7 +35,7 @@ class Pool:
 
     made: list[Pool]
 
-    def __init__(self, jobs: int, mp_context: object = None) -> None:
+    def __init__(self, jobs: int, mp_context: object = None, initializer: object = None) -> None:
         self.jobs, self.submitted, self.in_flight, self.most_in_flight = jobs, 0, 0, 0
         Pool.made.append(self)
 
@@ -409,3 +413,20 @@ def test_many_songs_are_several_shards(tmp_path: Path, pools: list[Pool], monkey
     monkeypatch.setattr(corpus, "SHARD", 100)
     prepare([tmp_path / "songs"], tmp_path / "out", validation_share=0)
     assert [p.name for p in (tmp_path / "out").glob("train-*")] == ["train-0000.npz"]  # no old shard is left behind
+
+
+def test_no_process_outlives_one_that_was_killed(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil")
+    write_songs(tmp_path / "songs", 40)
+    command = [sys.executable, "-m", "midigen", "prepare", str(tmp_path / "songs"), "-o", str(tmp_path / "data")]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*command, "--jobs", "2"], **silent) as ours:  # type: ignore[call-overload]
+        helpers: list[Any] = []
+        while ours.poll() is None and not helpers:
+            time.sleep(0.01)
+            with contextlib.suppress(psutil.Error):  # the process was looked at as it began or ended
+                helpers = [p for p in psutil.Process(ours.pid).children() if "spawn_main" in " ".join(p.cmdline())]
+        ours.kill()
+    assert helpers
+    _, left = psutil.wait_procs(helpers, timeout=60)
+    assert not left

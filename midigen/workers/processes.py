@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
-from threading import Thread
+from multiprocessing import get_context
 from typing import Any
 
 from midigen.errors import BadRequest, MidigenError
-from midigen.folders import clear_unfinished
+from midigen.orphans import end_with_parent
 
 
 class Processes:
@@ -31,7 +30,7 @@ class Processes:
         """See :class:`midigen.workers.Crew`."""
         hands = max(min(self._hands, len(jobs)), 1)
         # A fresh interpreter each: forking a process whose libraries run threads may hang.
-        with _quiet_tracker(), ProcessPoolExecutor(hands, get_context("spawn"), initializer=_begin) as pool:
+        with _quiet_tracker(), ProcessPoolExecutor(hands, get_context("spawn"), initializer=end_with_parent) as pool:
             running: dict[Future[Any], int] = {}
             waiting = iter(enumerate(jobs))
             try:
@@ -69,16 +68,3 @@ def _finished(running: dict[Future[Any], int]) -> Iterator[tuple[int, Any]]:
     done, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in sorted(done, key=running.__getitem__):
         yield running.pop(future), future.result()
-
-
-def _begin() -> None:
-    """In each process: when the one that began it is gone, however it went, end too, and leave nothing half written."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        clear_unfinished()
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
