@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from midigen import filtering
 from midigen.audio import BLOCK_FRAMES, Signal
 from midigen.effects import Effect
 from midigen.effects.dynamics import GainRider
@@ -113,6 +114,7 @@ class _Passage:
     def tracks(self, threads: int) -> Iterator[Blocks]:
         """What comes out of buses (or of each line) and returns; together ``frames`` long."""
         early, place, end = self._latency, 0, self._latency + self.frames
+        filtering.load()
         with ThreadPoolExecutor(threads) as pool:
             ahead = self._begin(pool, min(BLOCK_FRAMES, end))
             while place < end:

@@ -63,6 +63,14 @@ def windowed_lowpass(taps: int, cutoff: float, beta: float) -> np.ndarray:
     return result
 
 
+def load() -> None:
+    """Have the libraries of filters at hand. To be called before several threads filter: two of them that load parts of
+    scipy for the first time may find it half loaded."""
+    import scipy  # noqa: F401
+
+    _loop()
+
+
 @cache
 def _loop() -> Callable[..., None] | None:
     """``scipy.signal``'s compiled loop, ``None`` where it is not where it was or does not do what it did."""

@@ -29,6 +29,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from midigen import filtering
 from midigen.audio import (
     HIGHEST_RATE,
     LOWEST_RATE,
@@ -165,6 +166,7 @@ def blend(
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise BadRequest(f"sample rate {rate} is outside {LOWEST_RATE}..{HIGHEST_RATE} frames a second: 48000 is usual")
     wanted = [(stem.audio, session.channels[stem.name].equaliser.auto) for stem in stems]
+    filtering.load()
     with ThreadPoolExecutor(threads or _processors()) as pool:
         measured = list(pool.map(lambda one: measure_stem(one[0], with_spectrum=one[1]), wanted))
     applied, lines = [], []

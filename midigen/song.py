@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from midigen import filtering
 from midigen.errors import BadFile
 from midigen.events import read_file
 from midigen.folders import RECORD, new_folder, song_in, writing
@@ -225,6 +226,7 @@ def beside(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
     A daemon thread and not an executor, which waits for its thread even when the caller is broken off: nobody wants
     to wait for libraries that load when the song is given up.
     """
+    filtering.load()
     result: Future[Any] = Future()
 
     def run() -> None:

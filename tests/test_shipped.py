@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from midigen import generation
-from midigen.checkpoint import Checkpoint, default_checkpoint_path, open_checkpoint
+from midigen.checkpoint import Checkpoint, checkpoint_names, default_checkpoint_path, open_checkpoint
 from midigen.composition import compose_score, compose_takes, open_player, write_piece, writing
 from midigen.composition.settling import Request
 from midigen.engines import open_engine
@@ -160,3 +160,13 @@ def test_the_weights_are_mapped_and_not_read_into_memory(shipped: Checkpoint) ->
     shipped.vector("model.norm.weight")
     maps = Path("/proc/self/maps").read_text()
     assert str((shipped.path / "model.safetensors").resolve()) in maps
+
+
+@pytest.mark.skipif("clean" not in checkpoint_names(), reason="no second checkpoint in this tree")
+def test_the_clean_model_has_learned_from_clear_songs_alone_and_composes() -> None:
+    checkpoint = open_checkpoint("clean")
+    assert checkpoint.provenance is not None
+    assert set(checkpoint.provenance["corpus"]["sources"]) == {"clean.tar.xz"}
+    assert checkpoint.provenance["plan"]["start"] is None and not checkpoint.provenance["before"]
+    score = compose_score(Prompt(bars=8, seed=1, metre="4/4"), checkpoint="clean")
+    assert [part.name for part in score.parts] == ["piano", "guitar", "bass"] and all(p.notes for p in score.parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from midigen import filtering
 from midigen.instruments import INSTRUMENTS
 from midigen.renderers import font_of
 from midigen.renderers.fluidsynth import OpenSynthesizer, load_library
@@ -21,6 +22,7 @@ class Rack:
     """
 
     def __init__(self, fonts: Mapping[str, SoundFont], rate: int, presets: Mapping[str, str] | None = None) -> None:
+        filtering.load()
         self.rate = rate
         self._fonts, self._presets = fonts, presets or {}
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="rack")
