@@ -47,7 +47,10 @@ class Mixture:
     chart: float = 0.25  # that the harmony, and as often the form, is the user's own and given whole
     no_form: float = 0.1
     no_harmony: float = 0.1
-    bare: float = 0.08  # that there is neither form nor harmony, and nothing is said of how the parts play
+    bare: float = 0.08  # that there is neither form nor harmony, and nothing is said of how the parts play;
+    bare_given: float = 0.6  # that some of its parts are given then, and the task is not drawn,
+    bare_pair: float = 0.5  # that it has two parts at most,
+    bare_solo: float = 0.25  # or one
     unset: float = 0.3  # each value of the header
     drop_drums: float = 0.65
     drop_second: float = 0.7  # the second piano or guitar
@@ -116,6 +119,9 @@ class Windows:
                 [n for n, _ in mix.tasks], p=np.array([s for _, s in mix.tasks]) / sum(s for _, s in mix.tasks)
             )
         )
+        bare = mix.bare > 0 and random.random() < mix.bare  # no draw at 0: the windows that judge stay as they are
+        if bare and random.random() < mix.bare_given:
+            task = "accompany"
         slides = task == "continue_" and random.random() < 0.5
         span = int(random.choice([4, 8, 16, 24, 32, 48, 64] if not slides else [16, 24, 32, 48, 64],
                                  p=[0.05, 0.15, 0.3, 0.2, 0.2, 0.05, 0.05] if not slides else None))  # fmt: skip
@@ -126,10 +132,11 @@ class Windows:
 
         plays = song.lengths[1:, first:stop] > 0
         rows = self._band(song, plays, random)
+        if bare:
+            rows = self._few(song, rows, random)
         if not rows or plays[rows].any(axis=0).mean() < 1 - mix.quiet:
             return None
         has_form, has_harmony = random.random() >= mix.no_form, random.random() >= mix.no_harmony
-        bare = mix.bare > 0 and random.random() < mix.bare  # no draw at 0: the windows that judge stay as they are
         has_form, has_harmony = has_form and not bare, has_harmony and not bare
         cost = song.lengths[[1 + r for r in rows], first:stop] + 1
         per_bar = cost.sum(axis=0) + 2 + has_form + has_harmony * (1 + song.lengths[0, first:stop])
@@ -239,6 +246,13 @@ class Windows:
                 kept.append(row)
         random.shuffle(kept)
         return kept if any(LANES[song.lanes[r]][0] != "drums" for r in kept) else []
+
+    def _few(self, song: SongView, rows: list[int], random: np.random.Generator) -> list[int]:
+        """Two of ``rows``, or one, or all of them, drums not alone: what parts say of each other is clearest there."""
+        whim = random.random()
+        most = 1 if whim < self.mixture.bare_solo else 2 if whim < self.mixture.bare_solo + self.mixture.bare_pair else 0
+        few = rows[:most] if most else rows
+        return few if any(LANES[song.lanes[r]][0] != "drums" for r in few) else rows
 
     def _mask(self, task: str, status: np.ndarray, random: np.random.Generator) -> None:
         """Mark what is given for one of the tasks; everything is missing before."""

@@ -59,6 +59,7 @@ class Size:
 
 SIZES: dict[str, Size] = {
     "tiny": Size(d_model=64, layers=2, heads=2, kv_heads=1, d_ff=96, context=512, head_dim=32),
+    "micro": Size(d_model=192, layers=3, heads=3, kv_heads=1, d_ff=576, context=2048),
     "mini": Size(d_model=256, layers=4, heads=4, kv_heads=1, d_ff=768, context=2048),
     "small": Size(d_model=384, layers=5, heads=4, kv_heads=2, d_ff=1152, context=4096),
     "base": Size(d_model=768, layers=5, heads=6, kv_heads=2, d_ff=1792, context=8192),

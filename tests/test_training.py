@@ -292,7 +292,7 @@ def test_the_learning_rate_rises_and_falls() -> None:
         ({"optimizer": "lion"}, "choose one of adamw"),
         ({"schedule": "step"}, "cosine, linear, constant"),
         ({"precision": "int4"}, "bfloat16 or float32"),
-        ({"size": "giant"}, "tiny, mini"),
+        ({"size": "giant"}, "tiny, micro"),
         ({"steps": None}, "--steps or --minutes"),
         ({"minutes": 1.0}, "--steps or --minutes"),
         ({"steps": 0}, "above 0"),

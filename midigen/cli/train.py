@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("corpus", metavar="CORPUS", help="a folder that midigen prepare wrote")
     parser.add_argument("-o", "--output", metavar="RUN", required=True, help="the run's folder; run again to resume")
     plan = parser.add_argument_group("plan")
-    plan.add_argument("--size", metavar="NAME", help="tiny, mini, small, base or large (default: mini)")
+    plan.add_argument("--size", metavar="NAME", help="tiny, micro, mini, small, base or large (default: mini)")
     plan.add_argument("--minutes", metavar="N", type=number, help="end well inside this time")
     plan.add_argument("--steps", metavar="N", type=whole, help="or after so many optimiser steps")
     plan.add_argument("--optimizer", metavar="NAME", help="muon, adamw, adam, adagrad ... of torch (default: muon)")
