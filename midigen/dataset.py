@@ -250,7 +250,9 @@ class Windows:
     def _few(self, song: SongView, rows: list[int], random: np.random.Generator) -> list[int]:
         """Two of ``rows``, or one, or all of them, drums not alone: what parts say of each other is clearest there."""
         whim = random.random()
-        most = 1 if whim < self.mixture.bare_solo else 2 if whim < self.mixture.bare_solo + self.mixture.bare_pair else 0
+        most = (
+            1 if whim < self.mixture.bare_solo else 2 if whim < self.mixture.bare_solo + self.mixture.bare_pair else 0
+        )
         few = rows[:most] if most else rows
         return few if any(LANES[song.lanes[r]][0] != "drums" for r in few) else rows
 

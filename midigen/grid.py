@@ -16,6 +16,7 @@ from midigen.score import Part, Score, sustained
 
 POSITIONS_PER_QUARTER = 12  # sixteenths and eighth triplets
 VELOCITY_BINS = 32
+VELOCITY_STEP = 128 // VELOCITY_BINS
 # Durations that can be written, in positions: every one up to a quarter, then musical steps to four bars of 4/4.
 DURATIONS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 21, 24, 30, 36, 42, 48, 60, 72, 96, 144, 192])
 METRES = ("4/4", "3/4", "2/4", "6/8", "12/8", "5/4", "6/4", "9/8", "7/8", "3/8")
@@ -29,7 +30,7 @@ class Lane:
     """One part on the grid.
 
     ``notes`` is ``(n, 5)`` int32 in order of bar, position, pitch: bar, position in the bar, duration in positions (a
-    member of :data:`DURATIONS`), pitch, velocity bin (0..31; the velocity is ``4 * bin + 2``).
+    member of :data:`DURATIONS`), pitch, velocity bin (0..31, of :data:`VELOCITY_STEP` velocities).
     """
 
     kind: str
@@ -69,9 +70,17 @@ def bar_positions(metre: str) -> int:
     return int(above) * 4 * POSITIONS_PER_QUARTER // int(below)
 
 
-def velocity_of(bins: np.ndarray) -> np.ndarray:
-    """Velocities (2..126) of velocity bins (0..31)."""
-    return 4 * np.asarray(bins) + 2
+def velocities_of(notes: np.ndarray) -> np.ndarray:
+    """Velocities (1..127) of ``notes`` ``(n, 4)``: position, duration, pitch, velocity bin (0..31).
+
+    A bin is four velocities. Real songs play all four alike, and neither the notes around, the beat nor the pitch tells
+    which ("Velocities within a step" in the lab book), so a note takes one by a hash of its place in the bar and its
+    pitch: the spread of real playing, and a bar that comes again is struck as before, wherever it is decoded.
+    """
+    position, _, pitch, bins = np.asarray(notes, dtype=np.int64).T
+    mixed = (position * 0x9E3779B1 + pitch * 0x85EBCA77 + bins * 0xC2B2AE3D) & 0xFFFFFFFF  # the primes of xxHash
+    mixed = ((mixed ^ mixed >> 15) * 0x2C1B3C6D) & 0xFFFFFFFF
+    return np.maximum(VELOCITY_STEP * bins + (mixed >> 30), 1)
 
 
 def nearest_duration(positions: np.ndarray) -> np.ndarray:
@@ -127,7 +136,9 @@ def quantise(table: np.ndarray, starts: np.ndarray, scale: float, kind: str) -> 
     bar = np.maximum(np.searchsorted(starts, position, side="right") - 1, 0)
     # A drum has no length of its own; the shortest keeps one velocity token a hit.
     duration = np.ones(len(table)) if is_drum else nearest_duration(table[:, 1] * scale)
-    notes = np.stack([bar, position - starts[bar], duration, table[:, 2], table[:, 3] // 4], axis=1).astype(np.int32)
+    notes = np.stack([bar, position - starts[bar], duration, table[:, 2], table[:, 3] // VELOCITY_STEP], axis=1).astype(
+        np.int32
+    )
     notes = notes[np.lexsort((-notes[:, 2], notes[:, 3], notes[:, 1], notes[:, 0]))]
     return _without_doubles(notes)
 

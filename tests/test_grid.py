@@ -17,7 +17,7 @@ from midigen.grid import (
     bar_positions,
     nearest_duration,
     to_grid,
-    velocity_of,
+    velocities_of,
 )
 from midigen.instruments import INSTRUMENTS
 from midigen.score import Control, Metre, Note, Part, Score, Tempo
@@ -57,7 +57,19 @@ def test_notes_on_the_grid_come_through_exactly() -> None:
     first = notes[0].onset_ticks // BAR
     expected = [[at // 48 - first, at % 48, length, pitch, i % 32] for i, ((at, pitch), length) in enumerate(played)]
     assert only_lane(grid).tolist() == expected
-    assert velocity_of(only_lane(grid)[:, 4]).tolist() == [n.velocity for n in notes]
+    assert (velocities_of(only_lane(grid)[:, 1:]) // 4).tolist() == [n.velocity // 4 for n in notes]
+
+
+def test_a_step_of_velocities_is_played_in_full_and_alike_wherever_it_comes_again() -> None:
+    notes = np.array([(p, 12, pitch, b) for p in range(48) for pitch in range(36, 96) for b in range(32)])
+    velocities = velocities_of(notes)
+    assert (velocities[notes[:, 3] > 0] // 4 == notes[notes[:, 3] > 0, 3]).all() and velocities.min() == 1
+    for column, value in ((0, 0), (0, 24), (2, 60), (3, 20)):  # no beat, pitch or step has a favourite
+        shares = np.bincount(velocities[notes[:, column] == value] % 4, minlength=4) / (notes[:, column] == value).sum()
+        assert (np.abs(shares - 0.25) < 0.06).all()
+    assert (velocities_of(notes[::-1])[::-1] == velocities).all()
+    line = velocities_of(np.array([(p, 3, 43, 22) for p in range(0, 48, 6)]))  # a bass on one note
+    assert len(np.unique(line)) >= 3
 
 
 @given(st.integers(1, 20_000))

@@ -15,7 +15,7 @@ import numpy as np
 
 from midigen.corpus import find_files
 from midigen.errors import MidigenError
-from midigen.grid import POSITIONS_PER_QUARTER, Grid, to_grid, velocity_of
+from midigen.grid import POSITIONS_PER_QUARTER, VELOCITY_STEP, Grid, to_grid
 from midigen.midi import midi_bytes, read_midi
 from midigen.score import Metre, Note, Part, Score, Tempo
 from midigen.tokenizers.decoding import TICKS_PER_POSITION
@@ -66,7 +66,7 @@ def as_midi(grid: Grid) -> bytes | None:
         if len(lane.notes):
             onsets = (grid.bar_starts[lane.notes[:, 0]] + lane.notes[:, 1]) * TICKS_PER_POSITION
             lasts = np.minimum(lane.notes[:, 2], LONGEST) * TICKS_PER_POSITION
-            rows = zip(onsets, lane.notes[:, 3], lasts, velocity_of(lane.notes[:, 4]), strict=True)
+            rows = zip(onsets, lane.notes[:, 3], lasts, _middles(lane.notes[:, 4]), strict=True)
             notes = tuple(Note(*(int(value) for value in row)) for row in rows)
             parts.append(Part(f"{lane.kind} {lane.slot}", lane.kind, lane.program, notes=notes))
     if not parts:
@@ -111,9 +111,12 @@ def window_of(grid: Grid, first: int, bars: int) -> tuple[Any, int] | None:
             continue
         made = [Bar(ts_numerator=m[0], ts_denominator=m[1], beat_length=4 * m[0] / m[1]) for m in metres if m]
         for bar, position, duration, pitch, velocity in notes.tolist():
-            made[bar - first].notes.append(
-                Note(pitch, int(velocity_of(np.array(velocity))), position, min(duration, LONGEST))
-            )
+            made[bar - first].notes.append(Note(pitch, _middles(velocity), position, min(duration, LONGEST)))
         tracks.append(Track(bars=made, instrument=lane.program))
         count += len(notes)
     return (Score(tracks=tracks, resolution=POSITIONS_PER_QUARTER), count) if tracks else None
+
+
+def _middles(bins: Any) -> Any:
+    """The velocities in the middle of velocity bins."""
+    return VELOCITY_STEP * bins + VELOCITY_STEP // 2

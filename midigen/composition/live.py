@@ -23,7 +23,7 @@ from midigen.composition.table import Table
 from midigen.composition.writing import USUAL, Leaning, Writer
 from midigen.errors import BadRequest
 from midigen.generation import Sampling
-from midigen.grid import METRES, velocity_of
+from midigen.grid import METRES, velocities_of
 from midigen.score import Note, Part, Score, Text
 from midigen.tokenizers.decoding import TICKS_PER_POSITION
 from midigen.tokenizers.spelling import read_chords, spell_chords
@@ -181,8 +181,7 @@ class LivePiece:
 
 def _spelled(notes: np.ndarray) -> Any:
     """Rows of position, duration, pitch and velocity (1 to 127)."""
-    position, duration, pitch, velocity = notes.T
-    return np.stack([position, duration, pitch, velocity_of(velocity)], axis=1).tolist()
+    return np.concatenate([notes[:, :3], velocities_of(notes)[:, None]], axis=1).tolist()
 
 
 def _beginning(table: Table, bars: int) -> Table:

@@ -157,10 +157,13 @@ def notes_of(reading: Reading, lane: int, bars: Sequence[int], end_tick: int) ->
     """The notes of a lane in ``bars``, in ticks, each cut where its pitch is struck again and at ``end_tick``."""
     rows: list[list[int]] = []
     for bar in bars:
-        for position, duration, pitch, velocity in reading.table.notes(lane, bar).tolist():
+        notes = reading.table.notes(lane, bar)
+        for (position, duration, pitch, _), velocity in zip(
+            notes.tolist(), grids.velocities_of(notes).tolist(), strict=True
+        ):
             onset = reading.ruler.tick(bar, position)
             until = min(reading.ruler.tick(bar, position + duration), end_tick)
-            rows.append([onset, max(until - onset, 1), pitch, int(grids.velocity_of(np.array(velocity)))])
+            rows.append([onset, max(until - onset, 1), pitch, velocity])
     table = np.array(sorted(rows), dtype=np.int64).reshape(-1, 4)
     for pitch in np.unique(table[:, 2]):
         same = np.flatnonzero(table[:, 2] == pitch)

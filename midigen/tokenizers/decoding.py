@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from midigen.grid import POSITIONS_PER_QUARTER, bar_positions, velocity_of
+from midigen.grid import POSITIONS_PER_QUARTER, bar_positions, velocities_of
 from midigen.instruments import INSTRUMENTS
 from midigen.score import KEY_NAMES, TICKS_PER_QUARTER, Control, Metre, Note, Part, Score, Text
 from midigen.tokenizers.spelling import read_chords, read_notes
@@ -36,9 +36,10 @@ def read_piece(
         rows = [np.zeros((0, 4), dtype=np.int64)]
         for bar, cell in enumerate(cells[FIRST_PART + number]):
             if cell is not None and len(cell):
-                position, duration, pitch, velocity = read_notes(cell, header.kind, vocabulary).T
+                struck = read_notes(cell, header.kind, vocabulary)
+                position, duration, pitch, _ = struck.T
                 onset = bar * bar_ticks + position * TICKS_PER_POSITION
-                rows.append(np.stack([onset, duration * TICKS_PER_POSITION, pitch, velocity_of(velocity)], axis=1))
+                rows.append(np.stack([onset, duration * TICKS_PER_POSITION, pitch, velocities_of(struck)], axis=1))
         row = INSTRUMENTS[header.kind]
         written.append(
             Part(
