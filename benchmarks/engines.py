@@ -16,6 +16,7 @@ near an engine comes to that, in the middle of the pasts.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -29,10 +30,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from midigen.checkpoint import Checkpoint, open_checkpoint, save_checkpoint
+from midigen.checkpoint import Checkpoint, is_feed_forward, open_checkpoint, save_checkpoint
 from midigen.engines import Engine, open_engine
 from midigen.errors import MidigenError
-from midigen.model import SIZES, build_model, load_state, parameter_count, state_of
+from midigen.model import SIZES, build_model, load_state, parameter_count, parameter_shapes, state_of
+from midigen.quantization import BLOCK, Blocks, to_blocks
 
 OURS = {"torch engine": ("torch", "exact"), "onnx exact": ("onnx", "exact"), "onnx fast": ("onnx", "fast")}
 GENERATE = "transformers generate"
@@ -40,13 +42,28 @@ GENERATE = "transformers generate"
 
 def floor_seconds(checkpoint: Checkpoint, mode: str, past: int) -> float:
     """The least a step can take after ``past`` tokens: what it has to read, over the bandwidth for so much."""
-    from midigen.engines.onnx_graph import BLOCK
-
-    size, vocabulary_size = checkpoint.size, checkpoint.vocabulary_size
-    numbers = parameter_count(size, vocabulary_size)
-    weights = numbers * (1 + 4 / BLOCK) if mode == "fast" else 4 * numbers  # a scale for each block
+    size = checkpoint.size
+    weights = weight_bytes(checkpoint, mode)
     cache = 2 * size.layers * size.kv_heads * size.head_dim * (1 if mode == "fast" else 4) * past
     return (weights + cache) / bandwidth(int(weights + cache))
+
+
+def weight_bytes(checkpoint: Checkpoint, mode: str) -> float:
+    """Bytes of all weights, and in ``"fast"`` of the scale of each block."""
+    from midigen.engines.onnx_graph import BYTES_BLOCK
+
+    shapes = parameter_shapes(checkpoint.size, checkpoint.vocabulary_size)
+    if mode != "fast":
+        return 4 * sum(math.prod(shape) for shape in shapes.values())
+    total = 0.0
+    for name, shape in shapes.items():
+        if len(shape) == 1:
+            total += 4 * shape[0]
+        elif isinstance(checkpoint.quantized(name), Blocks):
+            total += math.prod(shape) * (1 / 2 + 4 / BLOCK)
+        else:
+            total += math.prod(shape) * (1 + 4 / BYTES_BLOCK)
+    return total
 
 
 def bandwidth(size_bytes: int) -> float:
@@ -157,7 +174,9 @@ def checkpoint_for(name: str, vocabulary_size: int, folder: Path) -> Checkpoint:
     if name not in SIZES:
         return open_checkpoint(name)
     state = state_of(build_model(SIZES[name], vocabulary_size, seed=0))
-    return open_checkpoint(save_checkpoint(folder / name, state, SIZES[name], {}, {}))
+    # On the grid that packed ones are on; what is lost in rounding is nothing to random weights.
+    on_grid = {key: to_blocks(value) if is_feed_forward(key) else value for key, value in state.items()}
+    return open_checkpoint(save_checkpoint(folder / name, on_grid, SIZES[name], {}, {}))
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
 """Checkpoints: one folder that says everything about a trained model, and refuses with the cure when it cannot.
 
 A checkpoint holds ``model.safetensors`` (the weights), ``config.json`` (what they are: format version, architecture,
-the tokenizer's own description, where they come from) and ``README.md`` (the model card). Matrices are stored on a
-grid of 8-bit integers with one float32 scale per output row; the vectors of the norms stay float32 and are not folded
-into the matrices, so that the grid is the same for every engine that reads it. Reading needs neither torch nor
-transformers.
+the tokenizer's own description, where they come from) and ``README.md`` (the model card). Matrices are stored on the
+grids of :mod:`midigen.quantization`: in format 1 all in 8 bits with one scale a row, in format 2 those of the
+feed-forward part, two thirds of all weights, in 4 bits with one scale a block. The vectors of the norms stay float32
+and are not folded into the matrices, so that the grid is the same for every engine that reads it. Reading needs neither
+torch nor transformers.
 """
 
 from __future__ import annotations
@@ -24,37 +25,16 @@ import numpy as np
 from midigen.errors import BadRequest, CheckpointError, OutputError
 from midigen.model import Size, parameter_shapes
 from midigen.originality import INDEX_FILE
+from midigen.quantization import BLOCK, Blocks, Matrix, Rows, to_rows
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+ROWS_ONLY = 1  # the format in which every matrix has 8 bits
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
 FAMILY = "llama"
-GRID_MAX = 127  # symmetric, so that -q is on the grid too and 0 is exact
 
 _FOLDER = Path(__file__).parent / "checkpoints"
-
-
-def to_grid(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Put a matrix ``(rows, columns)`` on the grid: ``(int8 (rows, columns), float32 scale (rows,))``.
-
-    ``int8 * scale[:, None]`` is within half a scale of the weight everywhere; the scale is the row's largest absolute
-    weight over 127. A row of zeros has scale 1. Raises :class:`CheckpointError` where a weight is not finite.
-    """
-    weights = np.asarray(weights, dtype=np.float32)
-    if not np.isfinite(weights).all():
-        raise CheckpointError("a weight is not a finite number; train again with a lower learning rate")
-    peak = np.abs(weights).max(axis=1, initial=0.0)
-    # Shorter scales that clip the largest weight were tried: for matrices like these they lower the error by 0.2 % at
-    # the most, and the plain scale keeps the largest weight exactly.
-    scale = np.where(peak > 0, peak / np.float32(GRID_MAX), 1.0).astype(np.float32)
-    scale = np.maximum(scale, np.finfo(np.float32).tiny)  # a subnormal scale would lose its digits
-    return np.clip(np.rint(weights / scale[:, None]), -GRID_MAX, GRID_MAX).astype(np.int8), scale
-
-
-def from_grid(quantized: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The float32 matrix that ``(int8, scale)`` of :func:`to_grid` stands for."""
-    return quantized.astype(np.float32) * scale[:, None]
 
 
 @dataclass(frozen=True)
@@ -62,6 +42,7 @@ class Checkpoint:
     """An opened checkpoint. Weights are read from the memory-mapped file when they are asked for.
 
     ``sha256`` is of the weight file, in hexadecimal; ``tokenizer`` and ``provenance`` are as they were saved.
+    ``format_version`` says on which grids the matrices are.
     """
 
     path: Path
@@ -70,6 +51,7 @@ class Checkpoint:
     tokenizer: dict[str, Any]
     provenance: dict[str, Any]
     sha256: str
+    format_version: int
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -91,9 +73,10 @@ class Checkpoint:
         path = self.path / INDEX_FILE
         return path if path.is_file() else None
 
-    def quantized(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """``(int8 (rows, columns), float32 scale (rows,))`` of the matrix called ``name``."""
-        return self._file.get_tensor(name), self._file.get_tensor(_scale_name(name))
+    def quantized(self, name: str) -> Matrix:
+        """The matrix called ``name``, on its grid."""
+        numbers, scale = self._file.get_tensor(name), self._file.get_tensor(_scale_name(name))
+        return Blocks(numbers, scale) if _in_blocks(name, self.format_version) else Rows(numbers, scale)
 
     def vector(self, name: str) -> np.ndarray:
         """The float32 vector called ``name``, the weight of a norm."""
@@ -102,14 +85,14 @@ class Checkpoint:
     def weights(self) -> dict[str, np.ndarray]:
         """Every weight in float32, by the names of :func:`midigen.model.parameter_shapes`."""
         return {
-            name: from_grid(*self.quantized(name)) if len(shape) == 2 else self.vector(name)
+            name: self.quantized(name).floats() if len(shape) == 2 else self.vector(name)
             for name, shape in parameter_shapes(self.size, self.vocabulary_size).items()
         }
 
 
 def save_checkpoint(
     folder: str | Path,
-    state: Mapping[str, np.ndarray],
+    state: Mapping[str, np.ndarray | Matrix],
     size: Size,
     tokenizer: Mapping[str, Any],
     provenance: Mapping[str, Any],
@@ -118,18 +101,20 @@ def save_checkpoint(
 ) -> Path:
     """Write a checkpoint and return its folder. The same arguments give the same bytes.
 
-    ``state``: float weights by name, as :func:`midigen.model.state_of` gives them. ``tokenizer`` and ``provenance``
-    are kept as JSON and not looked into. ``card``: the text of the model card; ``originality``: an index of the songs
-    learned from (:mod:`midigen.originality`). Everything is written to a folder
-    beside, which then takes the place of the old one, so that nobody finds half a checkpoint. Files of the user's own
-    in a checkpoint that is replaced are kept. Raises :class:`CheckpointError` for weights that do not fit ``size`` and
-    :class:`OutputError` when ``folder`` holds something else or cannot be written.
+    ``state``: float weights by name, as :func:`midigen.model.state_of` gives them; matrices may be on their grid
+    already, and those that are not are put on that of 8 bits. With one matrix of the feed-forward part in 4 bits, all
+    of that part have to be. ``tokenizer`` and ``provenance`` are kept as JSON and not looked into. ``card``: the text
+    of the model card; ``originality``: an index of the songs learned from (:mod:`midigen.originality`). Everything is
+    written to a folder beside, which then takes the place of the old one, so that nobody finds half a checkpoint. Files
+    of the user's own in a checkpoint that is replaced are kept. Raises :class:`CheckpointError` for weights that do not
+    fit ``size`` and :class:`OutputError` when ``folder`` holds something else or cannot be written.
     """
     from safetensors.numpy import save
 
     folder = Path(os.path.abspath(folder))
-    vocabulary_size = len(state["model.embed_tokens.weight"]) if "model.embed_tokens.weight" in state else 0
+    vocabulary_size = state["model.embed_tokens.weight"].shape[0] if "model.embed_tokens.weight" in state else 0
     shapes = parameter_shapes(size, vocabulary_size)
+    version = FORMAT_VERSION if any(isinstance(value, Blocks) for value in state.values()) else ROWS_ONLY
     tensors: dict[str, np.ndarray] = {}
     for name in sorted(shapes.keys() | state.keys()):
         if name not in shapes or name not in state or state[name].shape != shapes[name]:
@@ -138,13 +123,18 @@ def save_checkpoint(
             raise CheckpointError(
                 f"weights do not fit the size: {name} is {found}, not {wanted}; give the size trained"
             )
-        if len(shapes[name]) == 2:
-            tensors[name], tensors[_scale_name(name)] = to_grid(state[name])
-        else:
-            tensors[name] = np.ascontiguousarray(state[name], dtype=np.float32)
+        value = state[name]
+        if len(shapes[name]) == 1 and isinstance(value, np.ndarray):
+            tensors[name] = np.ascontiguousarray(value, dtype=np.float32)
+            continue
+        matrix = to_rows(value) if isinstance(value, np.ndarray) else value
+        if isinstance(matrix, Blocks) != _in_blocks(name, version):
+            raise CheckpointError(f"{name} is not on the grid of format {version}; round all of the feed-forward part")
+        tensors[name] = matrix.packed if isinstance(matrix, Blocks) else matrix.codes
+        tensors[_scale_name(name)] = matrix.scale
     weights = save(tensors)
     config = {
-        "format_version": FORMAT_VERSION,
+        "format_version": version,
         "architecture": _architecture(size, vocabulary_size),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "tokenizer": dict(tokenizer),
@@ -231,7 +221,7 @@ def open_checkpoint(path: str | Path | None = None) -> Checkpoint:
         raise _broken(folder, WEIGHTS_FILE, error.strerror or "unreadable") from None
     if sha256 != expected_sha256:
         raise _broken(folder, WEIGHTS_FILE, "its SHA-256 differs from the one in config.json")
-    checkpoint = Checkpoint(folder, size, vocabulary_size, tokenizer, provenance, sha256)
+    checkpoint = Checkpoint(folder, size, vocabulary_size, tokenizer, provenance, sha256, version)
     _check_tensors(checkpoint)
     return checkpoint
 
@@ -240,7 +230,12 @@ def _check_tensors(checkpoint: Checkpoint) -> None:
     """The file's header against the architecture, so that engines may trust names, types and shapes."""
     expected: dict[str, tuple[str, list[int]]] = {}
     for name, shape in parameter_shapes(checkpoint.size, checkpoint.vocabulary_size).items():
-        if len(shape) == 2:
+        if len(shape) == 2 and _in_blocks(name, checkpoint.format_version):
+            if shape[1] % BLOCK:
+                raise _broken(checkpoint.path, CONFIG_FILE, f"format 2 has blocks of {BLOCK}, and {name} has none")
+            expected[name] = ("U8", [shape[0], shape[1] // 2])
+            expected[_scale_name(name)] = ("F32", [shape[0], shape[1] // BLOCK])
+        elif len(shape) == 2:
             expected[name] = ("I8", list(shape))
             expected[_scale_name(name)] = ("F32", [shape[0]])
         else:
@@ -295,6 +290,16 @@ def checkpoint_names() -> list[str]:
 
 def _architecture(size: Size, vocabulary_size: int) -> dict[str, Any]:
     return {"family": FAMILY, "vocabulary_size": vocabulary_size, **asdict(size)}
+
+
+def _in_blocks(name: str, version: int) -> bool:
+    """Whether the matrix called ``name`` has 4 bits in this format."""
+    return version > ROWS_ONLY and is_feed_forward(name)
+
+
+def is_feed_forward(name: str) -> bool:
+    """Whether ``name`` is a matrix of the feed-forward part."""
+    return ".mlp." in name
 
 
 def _scale_name(name: str) -> str:

@@ -55,6 +55,7 @@ SYMBOLIC = [
     "corpus",
     "attention",
     "model",
+    "quantization",  # the grids of a checkpoint's numbers, for who stores them and who multiplies by them
     "checkpoint",
     "engines",
     "dataset",
@@ -62,6 +63,7 @@ SYMBOLIC = [
     "runs",  # a run's folder, for who goes on with it, packs it or draws it
     "training",
     "losscurves",
+    "rounding",  # weights to 4 bits, for what the model is given: needs windows of songs
     "packing",
     "drafting",  # feeds an engine ahead of whoever draws
     "generation",
@@ -143,6 +145,7 @@ GUESTS = {
         "checkpoint",
         "training",
         "runs",
+        "rounding",
         "packing",
         "engines",
         "evaluation",

@@ -16,13 +16,13 @@ from midigen.checkpoint import (
     Checkpoint,
     checkpoint_names,
     default_checkpoint_path,
-    from_grid,
+    is_feed_forward,
     open_checkpoint,
     save_checkpoint,
-    to_grid,
 )
 from midigen.errors import CheckpointError, OutputError
 from midigen.model import SIZES, parameter_shapes
+from midigen.quantization import BLOCK, Blocks, Rows, to_blocks, to_rows
 
 TINY = SIZES["tiny"]
 TOKENIZER = {"kind": "test", "names": ["bar", "köln", "♯"], "depth": {"a": [1, 2]}}
@@ -56,10 +56,80 @@ def test_what_is_saved_is_what_is_opened(saved):
         if value.ndim == 1:
             np.testing.assert_array_equal(weights[name], value)
         else:
-            quantized, scale = checkpoint.quantized(name)
-            assert quantized.dtype == np.int8 and quantized.shape == value.shape
-            assert scale.dtype == np.float32 and scale.shape == (len(value),)
-            np.testing.assert_array_equal(weights[name], quantized.astype(np.float32) * scale[:, None])
+            matrix = checkpoint.quantized(name)
+            assert isinstance(matrix, Rows) and matrix.codes.dtype == np.int8 and matrix.shape == value.shape
+            assert matrix.scale.dtype == np.float32 and matrix.scale.shape == (len(value),)
+            np.testing.assert_array_equal(weights[name], to_rows(value).floats())
+
+
+def in_blocks(state):
+    """As packing does it: the feed-forward part in 4 bits."""
+    return {name: to_blocks(value) if is_feed_forward(name) else value for name, value in state.items()}
+
+
+@pytest.fixture
+def saved_in_blocks(tmp_path):
+    return save_checkpoint(tmp_path / "blocks", in_blocks(some_state()), TINY, TOKENIZER, PROVENANCE)
+
+
+def test_a_feed_forward_part_in_4_bits_comes_out_as_it_went_in(saved, saved_in_blocks, tmp_path):
+    checkpoint, state = open_checkpoint(saved_in_blocks), some_state()
+    assert checkpoint.format_version == 2 and open_checkpoint(saved).format_version == 1
+    for name, value in state.items():
+        if not is_feed_forward(name):
+            np.testing.assert_array_equal(checkpoint.weights()[name], open_checkpoint(saved).weights()[name])
+            continue
+        matrix = checkpoint.quantized(name)
+        assert isinstance(matrix, Blocks) and matrix.scale.shape == (len(value), value.shape[1] // BLOCK)
+        np.testing.assert_array_equal(matrix.packed, to_blocks(value).packed)
+        np.testing.assert_array_equal(checkpoint.weights()[name], to_blocks(value).floats())
+    files = [(folder / "model.safetensors").stat().st_size for folder in (saved_in_blocks, saved)]
+    assert files[0] < files[1]
+    on_grid = {
+        name: checkpoint.quantized(name) if value.ndim == 2 else value for name, value in checkpoint.weights().items()
+    }
+    again = save_checkpoint(tmp_path / "again", on_grid, TINY, TOKENIZER, PROVENANCE)
+    assert open_checkpoint(again).sha256 == checkpoint.sha256  # nothing is rounded twice
+
+
+def test_half_a_feed_forward_part_in_4_bits_is_refused(tmp_path):
+    state = in_blocks(some_state())
+    state["model.layers.1.mlp.up_proj.weight"] = some_state()["model.layers.1.mlp.up_proj.weight"]
+    with pytest.raises(CheckpointError, match=r"up_proj.weight is not on the grid of format 2"):
+        save_checkpoint(tmp_path / "bad", state, TINY, {}, {})
+    attention = "model.layers.0.self_attn.q_proj.weight"
+    with pytest.raises(CheckpointError, match=r"q_proj.weight is not on the grid of format 2"):
+        save_checkpoint(
+            tmp_path / "bad", {**in_blocks(some_state()), attention: to_blocks(some_state()[attention])}, TINY, {}, {}
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format_version": 1}, "model.safetensors is damaged"),
+        ({"format_version": 3}, "format 3 is newer than this midigen reads (2); update midigen"),
+        ({"d_ff": 128}, "another type or shape"),
+        ({"d_ff": 100}, "blocks of 32"),
+        ({"d_ff": 3}, "blocks of 32"),
+    ],
+)
+def test_4_bits_that_do_not_fit_the_configuration_are_refused(saved_in_blocks, change, words):
+    config = json.loads((saved_in_blocks / "config.json").read_text())
+    for key, value in change.items():
+        (config if key in config else config["architecture"])[key] = value
+    (saved_in_blocks / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError) as caught:
+        open_checkpoint(saved_in_blocks)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_8_bits_that_call_themselves_4_are_refused(saved):
+    config = json.loads((saved / "config.json").read_text()) | {"format_version": 2}
+    (saved / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="another type or shape"):
+        open_checkpoint(saved)
 
 
 def test_saving_twice_gives_the_same_bytes(saved, tmp_path):
@@ -69,33 +139,6 @@ def test_saving_twice_gives_the_same_bytes(saved, tmp_path):
     other = save_checkpoint(tmp_path / "other", some_state(1), TINY, TOKENIZER, PROVENANCE)
     assert open_checkpoint(other).sha256 != open_checkpoint(saved).sha256
     assert not (other / "README.md").exists()
-
-
-def test_the_grid_is_within_half_a_step_everywhere():
-    rng = np.random.default_rng(3)
-    weights = (rng.standard_t(4, (50, 70)) * rng.uniform(1e-6, 1e3, (50, 1))).astype(np.float32)
-    quantized, scale = to_grid(weights)
-    assert np.abs(quantized.astype(int)).max(axis=1).tolist() == [127] * 50
-    np.testing.assert_allclose(scale, np.abs(weights).max(axis=1) / 127, rtol=1e-6)
-    assert (np.abs(from_grid(quantized, scale) - weights) <= scale[:, None] * 0.5001).all()
-
-
-def test_what_is_on_the_grid_stays_there():
-    rng = np.random.default_rng(4)
-    quantized, scale = to_grid(rng.normal(size=(30, 64)).astype(np.float32))
-    again, scale_again = to_grid(from_grid(quantized, scale))
-    np.testing.assert_array_equal(quantized, again)
-    np.testing.assert_allclose(scale, scale_again, rtol=1e-6)
-
-
-def test_the_grid_takes_rows_of_zeros_and_of_almost_nothing():
-    weights = np.zeros((3, 16), np.float32)
-    weights[1] = 1e-41  # below the smallest normal number
-    weights[2, 5] = -2.0
-    quantized, scale = to_grid(weights)
-    assert (from_grid(quantized, scale)[0] == 0).all() and np.isfinite(scale).all()
-    np.testing.assert_allclose(from_grid(quantized, scale), weights, atol=1e-38)
-    assert quantized[2, 5] == -127
 
 
 def test_weights_that_are_not_numbers_are_refused(tmp_path):
@@ -197,7 +240,7 @@ def test_damage_is_found_and_said_in_one_line(saved, file, damage):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format_version": 2}, "format 2 is newer than this midigen reads (1); update midigen"),
+        ({"format_version": 3}, "format 3 is newer than this midigen reads (2); update midigen"),
         ({"format_version": None}, "no format version"),
         ({"architecture": {"family": "rnn"}}, "update midigen"),
         ({"architecture": {"family": "llama", "vocabulary_size": 40, "d_model": 3}}, "config.json is damaged"),

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from midigen import engines
-from midigen.checkpoint import open_checkpoint, save_checkpoint
+from midigen.checkpoint import is_feed_forward, open_checkpoint, save_checkpoint
 from midigen.engines import ENGINES, STEP, onnx_runtime, open_engine
 from midigen.engines.onnx_graph import rotary_tables
 from midigen.engines.onnx_runtime import PIECE
 from midigen.engines.together import side_by_side
 from midigen.errors import BadRequest, MissingTool
 from midigen.model import SIZES, Size, build_model, parameter_shapes, state_of
+from midigen.quantization import to_blocks
 
 TINY = SIZES["tiny"]
 # Longer than one piece, several heads to a key, widths that do not fill the blocks of the 8-bit product.
@@ -39,10 +40,13 @@ def loud_state(size, seed):
     }
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("engines") / "wide"
-    return open_checkpoint(save_checkpoint(folder, loud_state(WIDE, seed=0), WIDE, {}, {}))
+@pytest.fixture(scope="module", params=["8 bits", "4 bits"])
+def checkpoint(request, tmp_path_factory):
+    """On either grid: of 8 bits throughout, and with a feed-forward part of 4."""
+    folder, state = tmp_path_factory.mktemp("engines") / "wide", loud_state(WIDE, seed=0)
+    if request.param == "4 bits":
+        state = {name: to_blocks(value) if is_feed_forward(name) else value for name, value in state.items()}
+    return open_checkpoint(save_checkpoint(folder, state, WIDE, {}, {}))
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,12 @@ def piece() -> Score:
     return compose_score(Prompt(bars=8, seed=11, metre="4/4"), mode="exact")
 
 
+def as_shipped(checkpoint: Checkpoint) -> dict[str, float]:
+    """Validation losses of the weights as they are in the file: those that were measured last."""
+    *_, losses = checkpoint.provenance["validation"].values()
+    return losses
+
+
 def as_sequence(score: Score, vocabulary: Vocabulary, bars: int = 8) -> np.ndarray:
     """The first ``bars`` of a score as the sequence of a window that is all to be composed."""
     grid = to_grid(score)
@@ -84,17 +90,17 @@ def test_is_small_and_says_what_it_is(shipped: Checkpoint) -> None:
     for heading in ("## Trained on", "## Compute", "## Validation loss", "## For what, and for what not"):
         assert heading in card
     assert "Rights" in card
-    assert f"{shipped.provenance['validation']['int8 grid']['per_note']:.3f}" in card
+    assert f"{as_shipped(shipped)['per_note']:.3f}" in card
 
 
 def test_the_grid_costs_next_to_nothing(shipped: Checkpoint) -> None:
-    losses = shipped.provenance["validation"]
-    assert losses["int8 grid"]["per_note"] == pytest.approx(losses["float32"]["per_note"], rel=0.005)
+    trained = shipped.provenance["validation"]["float32"]
+    assert as_shipped(shipped)["per_note"] == pytest.approx(trained["per_note"], rel=0.005)
 
 
 def test_it_has_learned(shipped: Checkpoint) -> None:
     # A model that knows only how often each token occurs stands at about 5.5 nats a token.
-    assert shipped.provenance["validation"]["int8 grid"]["loss"] < 3.5
+    assert as_shipped(shipped)["loss"] < 3.5
 
 
 def test_exact_logits_are_those_of_torch(shipped: Checkpoint, piece: Score, vocabulary: Vocabulary) -> None:

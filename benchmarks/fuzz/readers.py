@@ -291,17 +291,21 @@ def _read_checkpoint(path: Path, data: bytes) -> None:
 
 
 def checkpoint_seeds(folder: Path) -> list[bytes]:
-    """The smallest model, with random weights."""
-    from midigen.checkpoint import CONFIG_FILE, WEIGHTS_FILE, save_checkpoint
+    """The smallest models of either format, with random weights."""
+    from midigen.checkpoint import CONFIG_FILE, WEIGHTS_FILE, is_feed_forward, save_checkpoint
     from midigen.model import Size, parameter_shapes
+    from midigen.quantization import to_blocks
     from midigen.tokenizers.vocabulary import Vocabulary
 
-    vocabulary = Vocabulary()
-    size = Size(d_model=16, layers=1, heads=1, kv_heads=1, d_ff=16, context=1024, head_dim=16)
-    state = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(size, vocabulary.size).items()}
-    saved = save_checkpoint(folder / "model", state, size, vocabulary.to_spec(), {"weights": "none"})
-    config, weights = (saved / CONFIG_FILE).read_bytes(), (saved / WEIGHTS_FILE).read_bytes()
-    return [len(config).to_bytes(4, "little") + config + weights]
+    vocabulary, seeds = Vocabulary(), []
+    for width in (16, 32):
+        size = Size(d_model=width, layers=1, heads=1, kv_heads=1, d_ff=width, context=1024, head_dim=16)
+        state = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(size, vocabulary.size).items()}
+        on_grid = {name: to_blocks(x) if width == 32 and is_feed_forward(name) else x for name, x in state.items()}
+        saved = save_checkpoint(folder / "model", on_grid, size, vocabulary.to_spec(), {"weights": "none"})
+        config, weights = (saved / CONFIG_FILE).read_bytes(), (saved / WEIGHTS_FILE).read_bytes()
+        seeds.append(len(config).to_bytes(4, "little") + config + weights)
+    return seeds
 
 
 def _read_archive(path: Path, data: bytes) -> None:

@@ -97,11 +97,11 @@ class Company(Protocol):
 def open_engine(checkpoint: Checkpoint, name: str = "onnx", mode: str = "fast", threads: int | None = None) -> Engine:
     """Open the engine called ``name`` on a checkpoint, at position 0.
 
-    ``mode``: ``"fast"`` multiplies 8-bit weights with 8-bit activations and keeps keys and values in 8 bits, where the
-    engine can (the loss stays within 0.5 % of float), ``"exact"`` computes in float32 (logits within 1e-3 of torch).
-    ``threads``: how many cores one step may use; ``None`` leaves that to the engine, which takes a second one where
-    that is measured to pay. Raises :class:`BadRequest` for an unknown name or mode or fewer threads than 1, and
-    :class:`MissingTool` when the engine's library is not installed.
+    ``mode``: ``"fast"`` multiplies weights as they are stored, in 8 or 4 bits, with 8-bit activations and keeps keys
+    and values in 8 bits, where the engine can (the loss stays within 0.5 % of float), ``"exact"`` computes in float32
+    (logits within 1e-3 of torch). ``threads``: how many cores one step may use; ``None`` leaves that to the engine,
+    which takes a second one where that is measured to pay. Raises :class:`BadRequest` for an unknown name or mode or
+    fewer threads than 1, and :class:`MissingTool` when the engine's library is not installed.
     """
     if mode not in MODES:
         raise BadRequest(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")

@@ -1,12 +1,14 @@
 """The transformer as an ONNX graph, built in memory from a checkpoint: nodes here, weights handed over beside them.
 
 Written with ONNX Runtime's own operators for language models (domain ``com.microsoft``): ``GroupQueryAttention`` does
-the rotary positions, writes keys and values in place and attends, and ``MatMulNBits`` multiplies by 8-bit weights.
+the rotary positions, writes keys and values in place and attends, and ``MatMulNBits`` multiplies by weights of 8 or 4
+bits.
 Query, key and value matrices are one matrix, as are gate and up, because each call has a toll of its own.
 
-There are several kinds. ``EXACT`` is float32 throughout. ``STEPS`` has 8-bit weights and a cache of bytes, whose units
-are folded into the weights beside (:func:`in_cache_units`). ``READING`` is for many ids on top of that same cache: what
-is filled of it becomes float32 again, and what is new comes out as bytes, to be put there by the caller.
+There are several kinds. ``EXACT`` is float32 throughout. ``STEPS`` has the weights as they are stored and a cache of
+bytes, whose units are folded into the weights beside (:func:`in_cache_units`). ``READING`` is for many ids on top of
+that same cache: what is filled of it becomes float32 again, and what is new comes out as bytes, to be put there by the
+caller. Where it multiplies whole numbers of 8 bits by one another, weights of 4 bits are put on the grid of 8.
 
 Inputs: ``ids`` int64 (takes, n); ``last_position`` int32 (takes,), position of each take's last id; ``total_length``
 int32 (1,), the largest of them plus one; ``first_row`` int64 (1,), the first of the n rows whose logits are wanted; and
@@ -19,25 +21,28 @@ together one id at a time only: attention refuses more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from midigen.checkpoint import Checkpoint, from_grid
+from midigen.checkpoint import Checkpoint
 from midigen.model import Size
+from midigen.quantization import BLOCK, LOWEST, Blocks, Matrix, to_rows
 
 if TYPE_CHECKING:
     import onnx
 
 MICROSOFT = "com.microsoft"
-# Columns that share one scale of the activations. The weights have one scale a row, repeated for each block. From 128
-# on the kernel sums one row in another order than several, so that a token's logits would depend on its company; 64
-# costs 3 to 4 % more time than 128, and rounds the activations a little more finely.
-BLOCK = 64
+# Columns that share one scale of the activations, for weights of 8 bits. These have one scale a row, repeated for each
+# block. From 128 on the kernel sums one row in another order than several, so that a token's logits would depend on its
+# company; 64 costs 3 to 4 % more time than 128, and rounds the activations a little more finely.
+BYTES_BLOCK = 64
 REACH = 8.0  # deviations of a channel of keys or values that a byte of the cache can tell apart
 ZERO_POINT = 128  # MatMulNBits stores unsigned bytes, and this is its zero
+assert LOWEST == -8  # its zero in 4 bits is 8, as the checkpoint stores them
 INT8_ACTIVATIONS = 4  # accuracy_level: the only one whose kernel does not expand the weights at every step
 
 
@@ -71,9 +76,7 @@ def rotary_tables(size: Size) -> tuple[np.ndarray, np.ndarray]:
     return np.cos(angles), np.sin(angles)
 
 
-def in_cache_units(
-    projections: list[tuple[np.ndarray, np.ndarray]], gamma: np.ndarray, size: Size
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def in_cache_units(projections: list[Matrix], gamma: np.ndarray, size: Size) -> list[Matrix]:
     """The matrices of query, key, value and output, with the scales of their rows changed so that keys and values come
     out in steps of a byte, and attention and the block do what they did.
 
@@ -82,21 +85,21 @@ def in_cache_units(
     far out, and ``REACH`` times is the end of the byte's range. Two channels that rotary positions turn into one
     another need one unit; a query is multiplied by what its key is divided by.
     """
-    (q, q_scale), (k, k_scale), (v, v_scale), (o, o_scale) = projections
+    q, k, v, o = projections
     half, group = size.head_dim // 2, size.heads // size.kv_heads
 
-    def deviation(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(from_grid(matrix, scale) * gamma, axis=1).reshape(size.kv_heads, size.head_dim)
+    def deviation(matrix: Matrix) -> np.ndarray:
+        return np.linalg.norm(matrix.floats() * gamma, axis=1).reshape(size.kv_heads, size.head_dim)
 
-    keys = deviation(k, k_scale)
+    keys = deviation(k)
     pairs = np.hypot(keys[:, :half], keys[:, half:])
     unit = np.tile(np.maximum(pairs, 1e-20), 2) * (REACH / 127)
-    value_unit = max(float(deviation(v, v_scale).max()), 1e-20) * (REACH / 127)
+    value_unit = max(float(deviation(v).max()), 1e-20) * (REACH / 127)
     return [
-        (q, (q_scale * np.repeat(unit, group, axis=0).ravel()).astype(np.float32)),
-        (k, (k_scale / unit.ravel()).astype(np.float32)),
-        (v, (v_scale / value_unit).astype(np.float32)),
-        (o, (o_scale * value_unit).astype(np.float32)),
+        q.times(np.repeat(unit, group, axis=0).ravel()),
+        k.times(1 / unit.ravel()),
+        v.times(np.full(v.shape[0], 1 / value_unit)),
+        o.times(np.full(o.shape[0], value_unit)),
     ]
 
 
@@ -115,7 +118,7 @@ class _Builder:
 
         size, vocabulary_size = self.size, self.checkpoint.vocabulary_size
         embedding = self.checkpoint.quantized("model.embed_tokens.weight")
-        self.weight("embedding", from_grid(*embedding))
+        self.weight("embedding", embedding.floats())
         cos, sin = rotary_tables(size)
         self.weight("cos", cos)
         self.weight("sin", sin)
@@ -263,35 +266,50 @@ class _Builder:
         inner = self.node("Mul", [gate, f"{prefix}up"], f"{prefix}inner")
         return self.product(inner, [self.checkpoint.quantized(f"{prefix}down_proj.weight")], f"{prefix}down")
 
-    def product(self, operand: str, matrices: list[tuple[np.ndarray, np.ndarray]], output: str) -> str:
+    def product(self, operand: str, matrices: Sequence[Matrix], output: str) -> str:
         """``operand`` times the transposed matrices, whose outputs are side by side."""
-        quantized = np.concatenate([q for q, _ in matrices])
-        scale = np.concatenate([s for _, s in matrices])
         if self.kind is Kind.EXACT:
-            weights = self.weight(f"{output}/weights", from_grid(quantized, scale).T)
+            weights = self.weight(f"{output}/weights", np.concatenate([matrix.floats() for matrix in matrices]).T)
             return self.node("MatMul", [operand, weights], output)
         # One scale for all activations does for what a norm has made even; for the others it costs 0.2 % of the loss.
         if self.kind is Kind.READING and output.endswith(("qkv", "gate_up")):
-            weights = self.weight(f"{output}/weights", quantized.T)
-            scales = self.weight(f"{output}/scales", scale.astype(np.float32))
+            # There is no such product of 4 bits: they are put on the grid of 8 for it.
+            rows = [to_rows(matrix.floats()) if isinstance(matrix, Blocks) else matrix for matrix in matrices]
+            weights = self.weight(f"{output}/weights", np.concatenate([matrix.codes for matrix in rows]).T)
+            scales = self.weight(f"{output}/scales", np.concatenate([matrix.scale for matrix in rows]))
             return self.node("DynamicQuantizeMatMul", [operand, weights, scales], output, MICROSOFT)
-        rows, columns = quantized.shape
-        blocks = -(-columns // BLOCK)
-        padded = np.full((rows, blocks * BLOCK), ZERO_POINT, dtype=np.uint8)
-        np.add(quantized, ZERO_POINT, out=padded[:, :columns], dtype=np.int16, casting="unsafe")
-        weights = self.weight(f"{output}/weights", padded.reshape(rows, blocks, BLOCK))
-        scales = self.weight(f"{output}/scales", np.repeat(scale[:, None], blocks, axis=1))
+        bits, block = (4, BLOCK) if isinstance(matrices[0], Blocks) else (8, BYTES_BLOCK)
+        numbers, scales = zip(*(_for_blocks(matrix) for matrix in matrices), strict=True)
         return self.node(
             "MatMulNBits",
-            [operand, weights, scales],
+            [
+                operand,
+                self.weight(f"{output}/weights", _side_by_side(numbers)),
+                self.weight(f"{output}/scales", _side_by_side(scales)),
+            ],
             output,
             MICROSOFT,
-            K=columns,
-            N=rows,
-            bits=8,
-            block_size=BLOCK,
+            K=matrices[0].shape[1],
+            N=sum(matrix.shape[0] for matrix in matrices),
+            bits=bits,
+            block_size=block,
             accuracy_level=INT8_ACTIVATIONS,
         )
+
+
+def _for_blocks(matrix: Matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers, uint8 (rows, blocks, bytes), and scales, float32 (rows, blocks), as ``MatMulNBits`` wants them."""
+    if isinstance(matrix, Blocks):
+        return matrix.packed.reshape(*matrix.scale.shape, BLOCK // 2), matrix.scale
+    rows, columns = matrix.shape
+    blocks = -(-columns // BYTES_BLOCK)
+    padded = np.full((rows, blocks * BYTES_BLOCK), ZERO_POINT, dtype=np.uint8)
+    np.add(matrix.codes, ZERO_POINT, out=padded[:, :columns], dtype=np.int16, casting="unsafe")
+    return padded.reshape(rows, blocks, BYTES_BLOCK), np.repeat(matrix.scale[:, None], blocks, axis=1)
+
+
+def _side_by_side(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _placeholder(name: str, value: np.ndarray) -> onnx.TensorProto:
