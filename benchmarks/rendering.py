@@ -26,7 +26,7 @@ from pathlib import Path
 from midigen.midi import read_midi, write_midi
 from midigen.renderers import Stem, render
 from midigen.renderers.cache import Cache
-from midigen.renderers.fluidsynth import library_version
+from midigen.renderers.library import library_version
 from midigen.score import Note, Part, Score, Tempo
 from midigen.soundfonts import SoundFont, choose_soundfont
 

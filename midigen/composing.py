@@ -98,7 +98,7 @@ def compose(
     from midigen.composition.settling import Request
     from midigen.renderers import processors
     from midigen.renderers.ahead import Ahead
-    from midigen.renderers.fluidsynth import load_library
+    from midigen.renderers.library import load_library
 
     Request.read(prompt)
     load_library()

@@ -163,7 +163,7 @@ def _edited(
     from midigen.composition.takes import make_takes
     from midigen.opened import open_song
     from midigen.patching import patch
-    from midigen.renderers.fluidsynth import load_library
+    from midigen.renderers.library import load_library
 
     strange = sorted(options.keys() - OF_PROMPT - OF_SOUND - OF_MODEL.keys() - {"takes", "keep_takes", "most_shared"})
     if strange:

@@ -87,7 +87,7 @@ def versions() -> dict[str, str]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from midigen.renderers.fluidsynth import library_version
+    from midigen.renderers.library import library_version
 
     found = {"midigen": __version__, "python": platform.python_version(), "fluidsynth": library_version()}
     for name in ("numpy", "scipy", "onnxruntime", "mido", "soundfile", "soxr", "matplotlib"):

@@ -176,7 +176,7 @@ def finish(
     from midigen.mixing import mix
     from midigen.renderers import font_of, render
     from midigen.renderers.cache import open_cache
-    from midigen.renderers.fluidsynth import load_library
+    from midigen.renderers.library import load_library
 
     load_library()
     picture = beside(_picture, score)

@@ -113,7 +113,7 @@ class Sound:
 
 def _check_sound(sound: str, name: str, kind: str, font: SoundFont) -> None:
     """Raise :class:`BadRequest`, with the nearest that there are, where ``font`` has no such ``sound`` for the part."""
-    from midigen.renderers.fluidsynth import presets
+    from midigen.renderers.library import presets
     from midigen.renderers.presets import choose_preset
     from midigen.score import Part
 

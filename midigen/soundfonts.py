@@ -178,7 +178,7 @@ def _rank(name: str) -> int:
     return next((i for i, start in enumerate(ORDER_OF_CHOICE) if plain.startswith(start)), len(ORDER_OF_CHOICE))
 
 
-def _chunks(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def chunks(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Name, place of the contents and size of the RIFF chunks between two places of a file."""
     at = start
     for _ in range(_MOST_CHUNKS):
@@ -199,15 +199,15 @@ def _inside(file: IO[bytes], end: int) -> tuple[dict[bytes, str], int]:
     """The texts of a font's INFO list, and how many presets it declares (0 where the list is missing or odd)."""
     texts: dict[bytes, str] = {}
     presets = 0
-    for name, place, size in _chunks(file, 12, end):
+    for name, place, size in chunks(file, 12, end):
         file.seek(place)
         kind = file.read(4) if name == b"LIST" and size >= 4 else b""
         if kind == b"INFO":
-            for text, at, length in _chunks(file, place + 4, place + size):
+            for text, at, length in chunks(file, place + 4, place + size):
                 file.seek(at)
                 texts[text] = file.read(min(length, _LONGEST_TEXT)).split(b"\0")[0].decode("utf-8", errors="replace")
         elif kind == b"pdta":
-            for table, _, length in _chunks(file, place + 4, place + size):
+            for table, _, length in chunks(file, place + 4, place + size):
                 if table == b"phdr" and length % PRESET_BYTES == 0:
                     presets = length // PRESET_BYTES - 1
     return texts, presets

@@ -17,7 +17,7 @@ from synthetic_soundfont import Sound, write_soundfont
 from midigen.errors import BadFile, BadRequest, MissingTool, OutputError
 from midigen.renderers import Stem, render
 from midigen.renderers.events import BLOCK, messages
-from midigen.renderers.fluidsynth import library_version, load_library, presets
+from midigen.renderers.library import library_version, load_library, presets
 from midigen.score import Bend, Control, Note, Part, Score, Tempo
 from midigen.soundfonts import SoundFont, find_soundfonts, read_soundfont
 

@@ -90,7 +90,7 @@ def _about(cache: Cache) -> str:
 
 
 def _list_presets(font: SoundFont) -> int:
-    from midigen.renderers.fluidsynth import presets
+    from midigen.renderers.library import presets
 
     for preset in presets(font):
         print(f"{f'{preset.bank}:{preset.program}':>7}  {preset.name}")

@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from midigen import filtering
 from midigen.instruments import INSTRUMENTS
 from midigen.renderers import font_of
-from midigen.renderers.fluidsynth import OpenSynthesizer, load_library
+from midigen.renderers.fluidsynth import OpenSynthesizer
+from midigen.renderers.library import load_library
 from midigen.score import Part, Score
 from midigen.sound import Sound
 from midigen.soundfonts import SoundFont
@@ -49,6 +50,7 @@ class Rack:
         font, chosen = font_of(part, self._fonts)
         preset = self._presets.get(part.name, self._presets.get(part.kind))
         synthesizer = OpenSynthesizer(part, font, self.rate, chosen=chosen, preset=preset)
+        synthesizer.unpack()
         from midigen.profiles.levels import expected_lufs  # half a second of imports, beside the unpacking of others
 
         # While the first is open, its samples are there for another one.

@@ -71,7 +71,7 @@ def audition(
     With a ``preset`` (a name, a program, or ``"bank:program"``) that sound alone, playing the phrase of the instrument
     it belongs to. ``rate`` and ``threads`` as :func:`midigen.renderers.render` takes them, and raises what that does.
     """
-    from midigen.renderers.fluidsynth import presets
+    from midigen.renderers.library import presets
 
     known = presets(font)
     places = {(p.bank == DRUM_BANK, p.program) for p in known}

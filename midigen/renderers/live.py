@@ -32,7 +32,9 @@ class LivePart:
 
     def add(self, part: Part, end_ticks: int) -> None:
         """The next bar, up to ``end_ticks``."""
-        self._coming.extend(self._keyboard.bar(part, end_ticks))
+        messages = self._keyboard.bar(part, end_ticks)
+        self._synthesizer.expect(messages)
+        self._coming.extend(messages)
 
     def finish(self) -> None:
         """No more bars come."""
