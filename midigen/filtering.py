@@ -71,18 +71,24 @@ def load() -> None:
     _loop()
 
 
+def compiled(name: str) -> Any:
+    """A compiled module of scipy, such as ``signal/_sosfilt``, without the package around it. Raises whatever goes
+    wrong: it is nobody's promise that it is there."""
+    package = importlib.util.find_spec("scipy")
+    places = list(package.submodule_search_locations or ()) if package is not None else []
+    files = [Path(place) / f"{name}{ending}" for place in places for ending in EXTENSION_SUFFIXES]
+    spec = importlib.util.spec_from_file_location(Path(name).name, next(file for file in files if file.is_file()))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @cache
 def _loop() -> Callable[..., None] | None:
     """``scipy.signal``'s compiled loop, ``None`` where it is not where it was or does not do what it did."""
     try:
-        package = importlib.util.find_spec("scipy")
-        places = list(package.submodule_search_locations or ()) if package is not None else []
-        names = [Path(place) / "signal" / f"_sosfilt{ending}" for place in places for ending in EXTENSION_SUFFIXES]
-        spec = importlib.util.spec_from_file_location("_sosfilt", next(name for name in names if name.is_file()))
-        assert spec is not None and spec.loader is not None
-        module: Any = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        loop: Callable[..., None] = module._sosfilt
+        loop: Callable[..., None] = compiled("signal/_sosfilt")._sosfilt
         sound, state = np.array([[1.0, 0.0, 0.0]]), np.zeros((1, 1, 2))
         loop(np.array([[0.5, 0.25, 0.125, 1.0, -0.5, 0.25]]), sound, state)
     except Exception:  # whatever it is: there is another way

@@ -16,6 +16,7 @@ import numpy as np
 
 from midigen.audio import Signal
 from midigen.errors import BadRequest
+from midigen.fourier import rfft
 
 FRAME_SECONDS = 0.17  # at least; it tells thirds of an octave apart down to 25 Hz
 BATCH_FRAMES = 16  # always so many at once, whatever the blocks: sums are then the same to the last bit
@@ -147,9 +148,7 @@ class SpectrumMeter:
         """The sums of squares by frequency, ``(bins,)``, averaged over the channels."""
         if not frames.any():
             return np.zeros(len(self._window) // 2 + 1)
-        from scipy.fft import rfft  # which, unlike numpy's, stays in float32 with what comes in it
-
-        lines = rfft(frames * self._window, overwrite_x=True)
+        lines = rfft(frames * self._window)
         both = lines.view(np.float32).reshape(-1, 2 * lines.shape[-1])  # real and imaginary parts in turn
         squares = np.einsum("fl,fl->l", both, both).reshape(-1, 2).sum(axis=1, dtype=np.float64)
         power: np.ndarray = squares / len(lines)

@@ -57,17 +57,17 @@ def write_soundfont(path: Path, sounds: tuple[Sound, ...] = SOUNDS, copyright: s
         igen += struct.pack("<HH", SAMPLE_MODES, 0 if sound.wave == "burst" else 1)
         igen += struct.pack("<HH", SAMPLE_ID, number)
     count = len(sounds)
-    pdta = _chunk(b"phdr", phdr + struct.pack("<20sHHHIII", b"EOP", 0, 0, count, 0, 0, 0))
-    pdta += _chunk(b"pbag", pbag + struct.pack("<HH", count, 0)) + _chunk(b"pmod", bytes(10))
-    pdta += _chunk(b"pgen", pgen + bytes(4))
-    pdta += _chunk(b"inst", inst + struct.pack("<20sH", b"EOI", count))
-    pdta += _chunk(b"ibag", ibag + struct.pack("<HH", 3 * count, 0)) + _chunk(b"imod", bytes(10))
-    pdta += _chunk(b"igen", igen + bytes(4))
-    pdta += _chunk(b"shdr", shdr + struct.pack("<20sIIIIIBbHH", b"EOS", 0, 0, 0, 0, 0, 0, 0, 0, 0))
-    info = _chunk(b"ifil", struct.pack("<HH", 2, 1)) + _chunk(b"isng", b"EMU8000\0")
-    info += _chunk(b"INAM", b"Synthetic\0") + _chunk(b"ICOP", copyright.encode() + b"\0")
-    body = _chunk(b"LIST", b"INFO" + info) + _chunk(b"LIST", b"sdta" + _chunk(b"smpl", smpl))
-    path.write_bytes(_chunk(b"RIFF", b"sfbk" + body + _chunk(b"LIST", b"pdta" + pdta)))
+    pdta = chunk(b"phdr", phdr + struct.pack("<20sHHHIII", b"EOP", 0, 0, count, 0, 0, 0))
+    pdta += chunk(b"pbag", pbag + struct.pack("<HH", count, 0)) + chunk(b"pmod", bytes(10))
+    pdta += chunk(b"pgen", pgen + bytes(4))
+    pdta += chunk(b"inst", inst + struct.pack("<20sH", b"EOI", count))
+    pdta += chunk(b"ibag", ibag + struct.pack("<HH", 3 * count, 0)) + chunk(b"imod", bytes(10))
+    pdta += chunk(b"igen", igen + bytes(4))
+    pdta += chunk(b"shdr", shdr + struct.pack("<20sIIIIIBbHH", b"EOS", 0, 0, 0, 0, 0, 0, 0, 0, 0))
+    info = chunk(b"ifil", struct.pack("<HH", 2, 1)) + chunk(b"isng", b"EMU8000\0")
+    info += chunk(b"INAM", b"Synthetic\0") + chunk(b"ICOP", copyright.encode() + b"\0")
+    body = chunk(b"LIST", b"INFO" + info) + chunk(b"LIST", b"sdta" + chunk(b"smpl", smpl))
+    path.write_bytes(chunk(b"RIFF", b"sfbk" + body + chunk(b"LIST", b"pdta" + pdta)))
     return path
 
 
@@ -82,5 +82,6 @@ def _wave(kind: str) -> np.ndarray:
     return np.rint(shapes[kind] * 16_384).astype("<i2")
 
 
-def _chunk(name: bytes, data: bytes) -> bytes:
+def chunk(name: bytes, data: bytes) -> bytes:
+    """A RIFF chunk."""
     return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)

@@ -19,6 +19,7 @@ import numpy as np
 from midigen.effects import check_number
 from midigen.effects.rooms import impulse_response
 from midigen.errors import BadRequest
+from midigen.fourier import irfft, rfft
 
 # Of a partition, to the nearest power of two frames: where convolving costs least, a third of what rings being near it.
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.37, 1.5
@@ -107,8 +108,6 @@ def _in_short_partitions(
 
 
 def _spectra(response: np.ndarray, frames: int) -> tuple[np.ndarray | None, ...]:
-    from scipy.fft import rfft
-
     pieces = (response[..., start : start + frames] for start in range(0, response.shape[-1], frames))
     return tuple(rfft(piece, 2 * frames) if piece.any() else None for piece in pieces)
 
@@ -154,8 +153,6 @@ class Convolver:
 
     def _turn(self) -> None:
         """A partition is full: work out what it, and those before it, make heard during the next one."""
-        from scipy.fft import irfft, rfft
-
         size = self._size
         self._past.insert(0, rfft(self._heard) if self._heard.any() else None)
         del self._past[len(self._response) :]

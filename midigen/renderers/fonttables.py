@@ -54,7 +54,8 @@ class Zone:
 
 
 def read_tables(file: IO[bytes]) -> tuple[bytes, tuple[int, int], dict[bytes, np.ndarray]]:
-    """A font's INFO list, the place and size of its samples, and its tables."""
+    """A font's INFO list, the place and size of its samples, and its tables. Raises :class:`Odd`, and
+    :class:`ValueError` for a table that is cut."""
     size = os.fstat(file.fileno()).st_size
     info, smpl, tables = b"", (0, 0), dict[bytes, np.ndarray]()
     for name, place, length in chunks(file, 12, size):
@@ -86,7 +87,9 @@ def zones_of(
     number: int,
     plays: int,
 ) -> list[Zone]:
-    """The zones of a preset or an instrument."""
+    """The zones of the preset or instrument ``number``, whose ``bags`` are those of its table; ``bag``, ``generator``
+    and ``modulator`` name the tables below it, and ``plays`` is the generator of what a zone plays. Raises
+    :class:`Odd`."""
     if number + 1 >= len(bags):
         raise Odd
     first, last = int(bags[number]), int(bags[number + 1])
@@ -130,6 +133,7 @@ class ZonesWritten:
         self._generators = self._modulators = 0
 
     def add(self, zone: Zone, plays: int | None = None) -> None:
+        """Append ``zone``, which ``plays`` this from now on."""
         self.bags.append((self._generators, self._modulators))
         generators = zone.generators
         if plays is not None:
@@ -154,4 +158,5 @@ class ZonesWritten:
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
+    """A RIFF chunk, up to an even place."""
     return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
