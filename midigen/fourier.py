@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 
 import numpy as np
 
 from midigen.filtering import compiled
 
+_loading = Lock()  # two threads that load a library at once may find it half loaded
 _Transforms = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray, int], np.ndarray]]
 
 
@@ -23,12 +25,17 @@ def rfft(samples: np.ndarray, frames: int | None = None) -> np.ndarray:
     missing = (samples.shape[-1] if frames is None else frames) - samples.shape[-1]
     if missing:
         samples = np.concatenate([samples, np.zeros((*samples.shape[:-1], missing), dtype=samples.dtype)], axis=-1)
-    return _transforms()[0](samples)
+    return _found()[0](samples)
 
 
 def irfft(spectra: np.ndarray, frames: int) -> np.ndarray:
     """The samples, float32 ``(..., frames)``, whose spectra are ``spectra`` (complex64)."""
-    return _transforms()[1](spectra, frames)
+    return _found()[1](spectra, frames)
+
+
+def _found() -> _Transforms:
+    with _loading:
+        return _transforms()
 
 
 @cache

@@ -276,6 +276,8 @@ class Live:
         self._sink = self._opened_sink()
         rack = None if port is not None else self._rack or open_rack(sound, self._parts, self._song)
         self._source = self._opened_source()
+        if rack is not None:
+            rack.ask(self._source.score.parts)
         self._since = time.perf_counter()
         Thread(target=self._compose, name="composer", daemon=True).start()
         try:

@@ -33,16 +33,19 @@ class Rack:
         """Open what ``part`` will most likely play."""
         self._likely[part.name] = part, self._pool.submit(self._open, part)
 
+    def ask(self, parts: Sequence[Part]) -> None:
+        """Open what ``parts`` play: it is known now."""
+        for part in parts:
+            likely, future = self._likely.get(part.name, (None, None))
+            if future is None or likely is None or _sound(likely) != _sound(part):
+                self._discard(future)
+                self.expect(part)
+
     def open(self, parts: Sequence[Part]) -> list[tuple[OpenSynthesizer, float]]:
         """The synthesizers of ``parts``, and how loud each is expected to be (LUFS). Raises
         :class:`midigen.errors.MidigenError`."""
-        opening = []
-        for part in parts:
-            likely, future = self._likely.pop(part.name, (None, None))
-            if future is None or likely is None or _sound(likely) != _sound(part):
-                self._discard(future)
-                future = self._pool.submit(self._open, part)
-            opening.append(future)
+        self.ask(parts)
+        opening = [self._likely.pop(part.name)[1] for part in parts]
         self.close()
         return [future.result() for future in opening]
 
