@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -134,9 +134,13 @@ class _Piece:
 
 def _partition(presets: list[Zone], instruments: dict[int, list[Zone]]) -> tuple[np.ndarray, list[_Piece]]:
     """The piece of each key and velocity, and the pieces."""
-    meetings = []  # keys and velocities (first and one beyond), and the zones that meet in them
+    meetings: list[
+        tuple[int, int, int, int, int, int, int, int]
+    ] = []  # keys and velocities (first and one beyond), and the zones that meet in them
     for place, zone in enumerate(presets):
-        for inner, one in enumerate(instruments[zone.plays] if zone.plays is not None else ()):
+        if zone.plays is None:
+            continue
+        for inner, one in enumerate(instruments[zone.plays]):
             if one.plays is not None:
                 low, high = max(zone.keys[0], one.keys[0]), min(zone.keys[1], one.keys[1])
                 soft, loud = max(zone.velocities[0], one.velocities[0]), min(zone.velocities[1], one.velocities[1])
@@ -193,7 +197,8 @@ def _pieces(
     new_sample = {old: new for new, old in enumerate(samples)}
     chosen["link"] = [new_sample.get(int(link), 0) for link in chosen["link"]]
     outer, inner = ZonesWritten(), ZonesWritten()
-    phdr, inst = [], []
+    phdr: list[tuple[Any, ...]] = []
+    inst: list[tuple[Any, ...]] = []
     for number, piece in enumerate(pieces):
         new_instrument: dict[int, int] = {}
         for one, zones in sorted(piece.inside.items()):

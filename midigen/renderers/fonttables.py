@@ -96,7 +96,7 @@ def zones_of(
     places = tables[bag][first : last + 1]
     if len(places) != last - first + 1:
         raise Odd
-    zones = []
+    zones: list[Zone] = []
     for here, there in pairwise(places):
         generators = tables[generator][here["generator"] : there["generator"]]
         modulators = tables[modulator][here["modulator"] : there["modulator"]]
