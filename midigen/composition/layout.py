@@ -1,4 +1,10 @@
-"""Which bars a window of the piece holds: those to be written next, and of the others what is most worth knowing."""
+"""Which bars a window of the piece holds: those to be written next, and of the others what is most worth knowing.
+
+Parts that are known in the bars to be written are not given before FILL but stand beside: they come first in their bar,
+as if the model had just written them, and are fed. A companion in the same bar is worth five to ten times as many nats
+there as the same notes some hundred tokens earlier ("Company beside" in the lab book). Only where the harmony of a bar
+is still open are its known parts given before, because there the chords are written first and must not be deaf to them.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +25,14 @@ ROOM_FOR_A_BAR = 1.6  # a bar may be that much longer than the longest so far be
 
 @dataclass(frozen=True)
 class Layout:
-    """A window, the bar of the piece that it begins at, the bars that it writes, and the semitones it is moved by."""
+    """A window, the bar of the piece that it begins at, the bars that it writes, the semitones it is moved by, and the
+    row of the table that each of its rows is: known parts come before those that are written."""
 
     window: Window
     first: int
     fill: range
     shift: int
+    rows: tuple[int, ...]
 
 
 def next_window(table: Table, context: int, vocabulary: Vocabulary) -> Layout:
@@ -89,10 +97,13 @@ def _build(table: Table, fill: range, given: list[int], most: int) -> Layout:
     bars = stop - first
     nothing = np.zeros(0, dtype=np.uint16)
     shift = int(table.shifts[fill.start])
+    # A part hears those that come before it in the bar.
+    lanes = sorted(range(len(table.lanes)), key=lambda number: bool(table.wanted[number, fill.start : fill.stop].any()))
+    rows = (FORM, HARMONY, *(FIRST_PART + number for number in lanes))
     window = Window(
-        parts=[lane.header for lane in table.lanes],
-        cells=[[nothing] * bars for _ in range(table.rows)],
-        status=np.full((table.rows, bars), ABSENT, dtype=np.int8),
+        parts=[table.lanes[number].header for number in lanes],
+        cells=[[nothing] * bars for _ in rows],
+        status=np.full((len(rows), bars), ABSENT, dtype=np.int8),
         left=table.bars - 1 - np.arange(first, stop),
         metre=int(table.metres[fill.start]),
         tempo=int(table.tempos[fill.start]),
@@ -101,15 +112,13 @@ def _build(table: Table, fill: range, given: list[int], most: int) -> Layout:
     )
     for bar in given:
         window.status[:, bar - first] = GIVEN
-        for row in range(table.rows):
-            window.cells[row][bar - first] = table.at_home(row, bar, shift)
+        for at, row in enumerate(rows):
+            window.cells[at][bar - first] = table.at_home(row, bar, shift)
     for bar in fill:
-        window.status[[FORM, HARMONY], bar - first] = MISSING
-        for number in range(len(table.lanes)):
-            row = FIRST_PART + number
-            if table.wanted[number, bar]:
-                window.status[row, bar - first] = MISSING
-            else:
-                window.status[row, bar - first] = GIVEN
-                window.cells[row][bar - first] = table.at_home(row, bar, shift)
-    return Layout(window, first, fill, shift)
+        window.status[:, bar - first] = MISSING
+        if table.cells[HARMONY][bar] is None:
+            for at, number in enumerate(lanes, FIRST_PART):
+                if not table.wanted[number, bar]:
+                    window.status[at, bar - first] = GIVEN
+                    window.cells[at][bar - first] = table.at_home(FIRST_PART + number, bar, shift)
+    return Layout(window, first, fill, shift, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -48,6 +48,8 @@ class Writer:
         self._theirs = {
             (row, bar) for row in (FORM, HARMONY) for bar in self._open if self.table.cells[row][bar] is not None
         }
+        self._again: list[int] = []  # bars that are written twice
+        self._rewrites = False  # whether they are being written for the second time
         self._stands = False  # whether form and harmony are not to be written, but parts again
         self.counts = Counts(self.table, self._open)
         self.tonality = Tonality(int(self.table.keys[0])) if self.table.holds_key else None
@@ -55,6 +57,26 @@ class Writer:
 
     def write(self) -> Tally:
         """Write everything that is open; returns what was drawn."""
+        self._again = self._deaf()
+        self._write_open()
+        if self._again:
+            # Their chords could only be written with the known parts far before them. Now that the chords stand, the
+            # parts are written once more with those beside them; what repeats is settled.
+            self._stands, self._rewrites = True, True
+            self._forget(self._again)
+            try:
+                self._write_open()
+            finally:
+                self._stands, self._rewrites = False, False
+        return self.tally
+
+    def _deaf(self) -> list[int]:
+        """The open bars whose chords are open too, though a part of them is known."""
+        table = self.table
+        some = table.wanted.any(axis=0) & ~table.wanted.all(axis=0)
+        return [bar for bar in self._open if some[bar] and table.cells[HARMONY][bar] is None and table.open(bar)]
+
+    def _write_open(self) -> None:
         while (begin := self.table.next_open()) is not None:
             layout = next_window(self.table, self.engine.context, self.table.vocabulary)
             try:
@@ -69,7 +91,6 @@ class Writer:
                         f"one bar of {len(self.table.lanes)} parts does not fit the model's context of "
                         f"{self.engine.context} tokens; ask for fewer parts"
                     ) from None
-        return self.tally
 
     def take_back(self, bar: int, harmony: Sequence[np.ndarray | None]) -> None:
         """Take back all that is written from ``bar`` on; :meth:`write` then writes it again, in a window of its own.
@@ -124,7 +145,7 @@ class Writer:
         self.counts.forget(number, bar)
         self.table.cells[FIRST_PART + number][bar] = None
 
-    def _forget(self, bars: range) -> None:
+    def _forget(self, bars: Iterable[int]) -> None:
         for bar in bars:
             if not self._stands:
                 self._repeated.pop(bar, None)
@@ -151,8 +172,8 @@ class Writer:
         for bar in layout.fill:
             column = bar - layout.first
             opening = bar_ids(window, column, v)
-            for row in np.flatnonzero(window.status[:, column] == MISSING).tolist():
-                lane = lane_id(window, row, v)
+            for at in np.flatnonzero(window.status[:, column] == MISSING).tolist():
+                lane, row = lane_id(window, at, v), layout.rows[at]
                 opening += [lane] if lane is not None else []
                 known = self._known(row, bar, layout, present)
                 if known is not None:
@@ -169,8 +190,7 @@ class Writer:
         self.tally.add(write(self.engine, prompt, _joined(items), self.sampling, self.random))
 
     def _known(self, row: int, bar: int, layout: Layout, present: np.ndarray) -> list[int] | None:
-        """The ids to be fed for a form or harmony cell that is the musician's, or stands already, in the key of the
-        window."""
+        """The ids to be fed for a cell that is the musician's, or stands already, in the key of the window."""
         if row == FORM:
             target = self.table.follows[bar]
             if target is None:
@@ -179,9 +199,11 @@ class Writer:
             token = cell.nearest(bar - target[0] if target[0] >= 0 else 0, target[1])
             self.table.cells[FORM][bar] = np.array([token], dtype=np.uint16)
             return [token]
-        if row == HARMONY and self.table.cells[HARMONY][bar] is not None:
-            return self.table.at_home(HARMONY, bar, layout.shift).tolist()
-        return None
+        if row == HARMONY and self.table.cells[HARMONY][bar] is None:
+            return None
+        if row >= FIRST_PART and self.table.wanted[row - FIRST_PART, bar]:
+            return None
+        return self.table.at_home(row, bar, layout.shift).tolist()
 
     def _open_cell(self, row: int, bar: int, layout: Layout, present: np.ndarray) -> tuple[Cell, Sequence[Hand]]:
         table, v = self.table, self.table.vocabulary
@@ -244,7 +266,8 @@ class Writer:
         if row >= FIRST_PART:
             self._count(row - FIRST_PART, bar)
         if self.on_bar and not table.open(bar):
-            self.on_bar(self._open.index(bar) + 1, len(self._open))
+            done = len(self._open) + self._again.index(bar) if self._rewrites else self._open.index(bar)
+            self.on_bar(done + 1, len(self._open) + len(self._again))
 
     def _hear(self, number: int, bar: int, times: int) -> None:
         """Hear a written cell for the key, or take it back."""

@@ -1,9 +1,9 @@
 """Cross-part gain: how much a part's notes are easier to foresee for a model that is given another part of the song.
 
 For every ordered pair of instruments, and every song, one window of up to :data:`BARS` bars in which both play
-throughout. The model reads it three times: with the other part given, with the part alone, and with the other part of
-another song in its place: of the same metre, moved to the same key, as near in tempo as can be had, playing in the
-same bars. Form and harmony are absent and nothing is said of how the parts play, so that nothing else could tell one
+throughout. The model reads it three times: with the other part beside, first in each bar, as ``midigen accompany`` gives
+it; with the part alone; and with the other part of another song in its place: of the same metre, moved to the same key,
+as near in tempo as can be had, playing in the same bars. Form and harmony are absent and nothing is said of how the parts play, so that nothing else could tell one
 part of the other. The gain is the difference of the part's nats a note.
 """
 
@@ -18,7 +18,7 @@ from midigen.analysis import estimate_key, home_shift
 from midigen.cells import Cells, SongView
 from midigen.evaluation.losses import NoteLosses, Row
 from midigen.tokenizers.vocabulary import LANES, Vocabulary
-from midigen.tokenizers.window import ABSENT, FIRST_PART, GIVEN, MISSING, OWNERS, PartHeader, Window, arrange
+from midigen.tokenizers.window import ABSENT, FIRST_PART, MISSING, OWNERS, PartHeader, Window, arrange
 
 BARS, FEWEST_BARS = 16, 8
 RIVALS = 5  # songs next in tempo, of which one lends its part
@@ -172,9 +172,7 @@ def _window(part: Passage, companion: Passage | None, bars: int) -> Window:
     nothing = np.zeros(0, dtype=np.uint16)
     players = [companion, part] if companion else [part]
     status = np.full((FIRST_PART + len(players), bars), ABSENT, dtype=np.int8)
-    status[-1] = MISSING
-    if companion:
-        status[FIRST_PART] = GIVEN
+    status[FIRST_PART:] = MISSING  # the companion stands beside, as midigen.composition.layout has it
     return Window(
         parts=[PartHeader(player.kind) for player in players],
         cells=[[nothing] * bars] * FIRST_PART + [[cell.astype(np.uint16) for cell in p.cells[:bars]] for p in players],
