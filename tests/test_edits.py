@@ -127,8 +127,13 @@ def test_a_melody_on_any_instrument_is_heard_and_harmonised(player: Player) -> N
     assert [lane.kind for lane in reading.table.lanes] == ["piano"]  # a lane is lent to it
     assert len(reading.table.cell(FIRST_PART, 0)) > 0
     assert not says_its_chords(reading.heard, [0])
-    edit = accompany_song(song, replace(ASKED, parts=("piano", "bass")), player, harmonise=True)
+    told: list[tuple[int, int]] = []
+    asked = replace(ASKED, parts=("piano", "bass"))
+    edit = accompany_song(song, asked, player, harmonise=True, on_bar=lambda *bar: told.append(bar))
     assert edit.chords and done(song, edit).parts[0].notes == song.score.parts[0].notes
+    bars = reading.table.bars  # written for the chords, and once more with the melody beside
+    assert told == [(bar, 2 * bars) for bar in range(1, 2 * bars + 1)]
+    assert accompany_song(song, asked, player, harmonise=True) == edit
 
 
 def test_a_melody_goes_on_in_the_lane_it_was_lent(player: Player) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from midigen.analysis import QUALITIES, Chord
+from midigen.analysis import FORM_DISTANCES, QUALITIES, Chord
 from midigen.generation import Hand
 from midigen.grid import DURATIONS, POSITIONS_PER_QUARTER
 from midigen.tokenizers.grammar import Cell, PartCell
@@ -104,6 +104,17 @@ class ByChart(Hand):
 
     def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
         logits += self._push
+
+
+class Returning(Hand):
+    """Leans a form cell by ``strength`` nats towards following the bar ``distance`` before, the same or varied."""
+
+    def __init__(self, distance: int, strength: float, vocabulary: Vocabulary) -> None:
+        here = vocabulary.id("form", 1 + 2 * FORM_DISTANCES.index(distance))
+        self._tokens, self._strength = [here, here + 1], strength
+
+    def lean(self, logits: np.ndarray, cell: Cell, ender: int) -> None:
+        logits[self._tokens] += self._strength
 
 
 def reference_of(cell: np.ndarray, kind: str, vocabulary: Vocabulary) -> np.ndarray:

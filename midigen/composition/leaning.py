@@ -9,7 +9,17 @@ import numpy as np
 
 from midigen.analysis import FORM_DISTANCES, Chord
 from midigen.composition.counting import Counts
-from midigen.composition.hands import Amount, ByChart, Closing, Follow, InHarmony, Register, Together, reference_of
+from midigen.composition.hands import (
+    Amount,
+    ByChart,
+    Closing,
+    Follow,
+    InHarmony,
+    Register,
+    Returning,
+    Together,
+    reference_of,
+)
 from midigen.composition.table import Lane, Table, moved
 from midigen.composition.tonality import InKey, OnScale, Tonality
 from midigen.generation import Hand
@@ -48,7 +58,7 @@ class Leaning:
     the piece where it strays, in chords (``key``) and pitches (``scale``), and towards its tonic where it ``opens``;
     how much more even than the model's the odds between chords are (``warmth``); towards the rhythm of the bar before
     where a bar follows no other (``groove``); towards as many notes as a part was to play by the model's own plan
-    (``plan``); and how bars follow others."""
+    (``plan``); towards a section whose turn it is to come back (``returns``); and how bars follow others."""
 
     chart: float = 3.0
     missing: float = 2.0
@@ -59,6 +69,7 @@ class Leaning:
     warmth: float = 1.2
     groove: float = 0.7
     plan: float = 2.0
+    returns: float = 4.0
     same: Repeats = SAME
     varied: Repeats = VARIED
 
@@ -77,10 +88,11 @@ class Conductor:
     tonality: Tonality | None
     theirs: set[tuple[int, int]]
 
-    def for_form(self, bar: int) -> list[Hand]:
-        """The hands for the form cell of ``bar``: on the musician's chords it follows bars that share them."""
+    def for_form(self, bar: int, back: int) -> list[Hand]:
+        """The hands for the form cell of ``bar``: on the musician's chords it follows bars that share them, else those
+        ``back`` bars before, where that is not 0."""
         if (HARMONY, bar) not in self.theirs:
-            return []
+            return [Returning(back, self.leaning.returns, self.table.vocabulary)] if back else []
         cells, alike = self.table.cells[HARMONY], list[bool | None]()
         for distance in FORM_DISTANCES:
             there = cells[bar - distance] if bar >= distance else None

@@ -10,7 +10,7 @@ import numpy as np
 
 from midigen.analysis import NO_CHORD, beat_length
 from midigen.composition.counting import Counts
-from midigen.composition.layout import Layout, next_window
+from midigen.composition.layout import Layout, look_back, next_window
 from midigen.composition.leaning import USUAL, Conductor, Leaning
 from midigen.composition.table import Table, moved
 from midigen.composition.tonality import Tonality
@@ -22,7 +22,7 @@ from midigen.tokenizers.spelling import read_form
 from midigen.tokenizers.vocabulary import END, FILL
 from midigen.tokenizers.window import ABSENT, FIRST_PART, FORM, GIVEN, HARMONY, MISSING, bar_ids, header_ids, lane_id
 
-QUIETEST = 4  # velocity bin (18); SoundFonts play the faintest velocities as silence
+QUIETEST = 4  # velocity bin (16 to 19); SoundFonts play the faintest velocities as silence
 SILENT_BARS = 2  # a part that was asked for plays at least once in as many bars
 
 OnBar = Callable[[int, int], None]
@@ -78,7 +78,8 @@ class Writer:
 
     def _write_open(self) -> None:
         while (begin := self.table.next_open()) is not None:
-            layout = next_window(self.table, self.engine.context, self.table.vocabulary)
+            back = look_back(begin, self.random.random()) if self.table.cells[FORM][begin] is None else 0
+            layout = next_window(self.table, self.engine.context, self.table.vocabulary, back)
             try:
                 self._write_window(layout)
             except OutOfContext:
@@ -210,7 +211,7 @@ class Writer:
         length = table.length(bar)
         if row == FORM:
             own = present & (np.arange(len(present)) + layout.first >= table.sections[bar])
-            return FormCell(bar - layout.first, own, v), self._conductor.for_form(bar)
+            return FormCell(bar - layout.first, own, v), self._conductor.for_form(bar, layout.back)
         followed = self._followed(bar)
         if row == HARMONY:
             self._repeated[bar] = self._what_repeats(bar, followed)

@@ -1,10 +1,11 @@
 """Cross-part gain: how much a part's notes are easier to foresee for a model that is given another part of the song.
 
 For every ordered pair of instruments, and every song, one window of up to :data:`BARS` bars in which both play
-throughout. The model reads it three times: with the other part beside, first in each bar, as ``midigen accompany`` gives
-it; with the part alone; and with the other part of another song in its place: of the same metre, moved to the same key,
-as near in tempo as can be had, playing in the same bars. Form and harmony are absent and nothing is said of how the parts play, so that nothing else could tell one
-part of the other. The gain is the difference of the part's nats a note.
+throughout. The model reads it three times: with the other part beside, first in each bar, as ``midigen accompany``
+gives it; with the part alone; and with the other part of another song in its place: of the same metre, moved to the
+same key, as near in tempo as can be had, playing in the same bars. Form and harmony are absent and nothing is said of
+how the parts play, so that nothing else could tell one part of the other. The gain is the difference of the part's nats
+a note.
 """
 
 from __future__ import annotations
