@@ -42,7 +42,8 @@ def table_of(bars: int, wanted: tuple[str, ...], chords: bool = True) -> Table:
 
 def order_of(window: Window, bar: int) -> list[str]:
     """The parts of a bar in the order in which they stand after FILL."""
-    return [window.parts[at - FIRST_PART].kind for at in np.flatnonzero(window.status[:, bar] == MISSING) if at > 1]
+    rows: list[int] = np.flatnonzero(window.status[:, bar] == MISSING).tolist()
+    return [window.parts[at - FIRST_PART].kind for at in rows if at >= FIRST_PART]
 
 
 @pytest.mark.parametrize("wanted", [("bass",), ("piano",), ("piano", "guitar")])

@@ -73,7 +73,7 @@ class Writer:
     def _deaf(self) -> list[int]:
         """The open bars whose chords are open too, though a part of them is known."""
         table = self.table
-        some = table.wanted.any(axis=0) & ~table.wanted.all(axis=0)
+        some: np.ndarray = table.wanted.any(axis=0) & ~table.wanted.all(axis=0)
         return [bar for bar in self._open if some[bar] and table.cells[HARMONY][bar] is None and table.open(bar)]
 
     def _write_open(self) -> None:
