@@ -73,8 +73,11 @@ class Writer:
     def _deaf(self) -> list[int]:
         """The open bars whose chords are open too, though a part of them is known."""
         table = self.table
-        some: np.ndarray = table.wanted.any(axis=0) & ~table.wanted.all(axis=0)
-        return [bar for bar in self._open if some[bar] and table.cells[HARMONY][bar] is None and table.open(bar)]
+        return [
+            bar
+            for bar in self._open
+            if not table.wanted[:, bar].all() and table.cells[HARMONY][bar] is None and table.open(bar)
+        ]
 
     def _write_open(self) -> None:
         while (begin := self.table.next_open()) is not None:
