@@ -17,6 +17,7 @@ from midigen.audio import Audio, open_audio, read_audio, write_audio, write_wav
 from midigen.cleaning import TARGET_LUFS, Cleaning, clean
 from midigen.cleaning.denoising import Denoised, resynthesised, spectrogram, with_context
 from midigen.cleaning.hum import find_hum
+from midigen.cleaning.lowlines import FIRST_DILATIONS, LINES, Network, first_gain, networks, second_gain
 from midigen.cleaning.noise import find_noise, noise_of, window_lengths
 from midigen.errors import BadRequest
 from midigen.loudness import measure
@@ -148,6 +149,50 @@ def test_a_spectrogram_comes_back_as_sound(length: int) -> None:
     samples = noise("white", 20 * length).astype(np.float32)
     back = resynthesised(spectrogram(samples, length), length, len(samples))
     assert np.allclose(back[length:-length], samples[length:-length], atol=1e-4)
+
+
+def test_networks_are_worked_out_as_they_were_learned() -> None:
+    torch = pytest.importorskip("torch")
+    network = networks()[0][1]
+    shown = np.random.default_rng(0).normal(size=(2, 20, 30)).astype(np.float32)
+    heard = torch.from_numpy(shown)[None]
+    for number, (frames, lines) in enumerate(FIRST_DILATIONS):
+        kernel = torch.from_numpy(network.kernels[number]).reshape(len(network.last), -1, 3, 3)
+        shift = torch.from_numpy(network.shifts[number])
+        convolved = torch.nn.functional.conv2d(heard, kernel, shift, padding=(frames, lines), dilation=(frames, lines))
+        heard = torch.relu(convolved) + (heard if number else 0)
+    expected = np.tensordot(network.last, heard[0].numpy(), axes=1) + network.bias
+    assert np.allclose(network.values(shown), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("window", range(3))
+def test_low_lines_go_by_the_networks_and_high_ones_by_the_rule(window: int) -> None:
+    lines = 2 * LINES[window]
+    rule = np.full((40, lines), 0.5, dtype=np.float32)
+    noise_alone = np.random.default_rng(0).exponential(size=(40, lines)).astype(np.float32)
+    gain = first_gain(noise_alone, window, rule)
+    assert np.array_equal(gain[:, LINES[window] :], rule[:, LINES[window] :])
+    low = slice(2, LINES[window] // 2)
+    assert np.sqrt((gain[:, low] ** 2 * noise_alone[:, low]).mean()) < 0.25  # noise goes
+    loud = np.full_like(noise_alone, 1e6)
+    assert first_gain(loud, window, rule)[:, low].min() > 0.999  # and music stays, whatever was learned
+    assert second_gain(loud, loud, window, rule)[:, low].min() > 0.999
+
+
+def test_nothing_sounds_before_a_note_begins() -> None:
+    rate = 44_100  # for windows of the longest kind
+    music = plucked([(2.0, 55.0), (2.0, 110.0)], 5, rate)
+    sound = music + noise("room", len(music), rate=rate) * np.sqrt(np.mean(music**2)) * 10 ** (-30 / 20)
+    cleaned = samples_of(clean(as_audio(sound, rate=rate), PLAIN).signal)[0]
+    before = slice(round(1.8 * rate), 2 * rate)
+    assert np.mean(cleaned[before] ** 2) < np.mean(sound[before] ** 2) / 2  # no more than the noise that was there
+
+
+def test_networks_for_other_windows_are_told_apart() -> None:
+    first, second = networks()
+    assert len(first) == len(second) == len(window_lengths(44_100)) == len(LINES)
+    assert [2 * (lines - 1) * 16 for lines in LINES] == window_lengths(44_100)
+    assert isinstance(first[0], Network)
 
 
 @pytest.mark.parametrize("frames", [1, 99, 100, 101, 350])

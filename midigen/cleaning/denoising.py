@@ -15,13 +15,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from midigen.audio import BLOCK_FRAMES, Signal
-from midigen.cleaning.noise import NoiseProfile, window_lengths
+from midigen.cleaning.lowlines import first_gain, second_gain
+from midigen.cleaning.noise import NoiseProfile, noise_window, window_lengths
 from midigen.signals import in_blocks
-from midigen.spectra import sine_window
 
 OVERLAP = 4  # frames over every sample
 SEGMENT_WINDOWS = 32  # the longest windows in a segment: six seconds, which bounds the memory
-MARGIN_WINDOWS = 3  # context on either side, as far as smoothing and overlap reach
+MARGIN_WINDOWS = 6  # context on either side, as far as the networks and overlap reach
 NEIGHBOURS = (9, 5)  # frames and lines that are weighed together
 OVER = 1.2  # times the noise: what a neighbourhood must have to be music
 LEAST_POWER = 1e-14  # under the noise of 24 bits
@@ -61,7 +61,7 @@ class Denoised:
         for samples in with_context(self._signal, length, margin):
             heard = min(left, length)
             cleaned = np.stack([
-                denoised(channel, [power[at] for power in self._profile.powers], self._least_gain)
+                denoised(channel, [p[at] for p in self._profile.powers], self._least_gain, self._profile.alone)
                 for at, channel in enumerate(samples)
             ])  # fmt: skip
             yield cleaned[:, margin : margin + heard]
@@ -93,10 +93,11 @@ def with_context(signal: Signal, length: int, margin: int) -> Iterator[np.ndarra
         samples = samples[:, length:]
 
 
-def denoised(samples: np.ndarray, powers: list[np.ndarray], least_gain: np.float32) -> np.ndarray:
+def denoised(samples: np.ndarray, powers: list[np.ndarray], least_gain: np.float32, sure: bool = True) -> np.ndarray:
     """One channel, float32 ``(frames,)``, without noise; ``powers`` as in :class:`NoiseProfile`.
 
-    What lies nearer to either end than the longest window is not whole.
+    Where these are not ``sure`` to be noise, the networks may turn down no more in the end than the rule does: a clean
+    recording then keeps as much as without them. What lies nearer to either end than ``MARGIN_WINDOWS`` is not whole.
     """
     if not any(power.max() > LEAST_POWER for power in powers):
         return samples
@@ -104,18 +105,22 @@ def denoised(samples: np.ndarray, powers: list[np.ndarray], least_gain: np.float
     spectra = [spectrogram(samples, length) for length in lengths]
     noises = [np.maximum(power, LEAST_POWER).astype(np.float32) for power in powers]
     first = np.zeros_like(samples)
-    for length, lines, noise in zip(lengths, spectra, noises, strict=True):
-        first += resynthesised(lines * _first_gain(_power(lines) / noise), length, len(samples))
+    windows = list(zip(lengths, spectra, noises, strict=True))
+    for window, (length, lines, noise) in enumerate(windows):
+        ratio = _power(lines) / noise
+        first += resynthesised(lines * first_gain(ratio, window, _first_rule(ratio)), length, len(samples))
     first /= len(lengths)
     second = np.zeros_like(samples)
-    for length, lines, noise in zip(lengths, spectra, noises, strict=True):
-        music = _power(spectrogram(first, length))
-        gain = np.maximum(music / (music + noise), least_gain)
-        second += resynthesised(lines * gain, length, len(samples))
+    for window, (length, lines, noise) in enumerate(windows):
+        music = _power(spectrogram(first, length)) / noise
+        rule = music / (1 + music)
+        gain = second_gain(_power(lines) / noise, music, window, rule)
+        gain = gain if sure else np.maximum(gain, rule)
+        second += resynthesised(lines * np.maximum(gain, least_gain), length, len(samples))
     return second / np.float32(len(lengths))
 
 
-def _first_gain(ratio: np.ndarray) -> np.ndarray:
+def _first_rule(ratio: np.ndarray) -> np.ndarray:
     """The gain by the power over the noise, ``(frames, lines)``: that of the neighbourhood, then that of the place."""
     from scipy.ndimage import uniform_filter
 
@@ -134,11 +139,11 @@ def _power(lines: np.ndarray) -> np.ndarray:
 def spectrogram(samples: np.ndarray, length: int) -> np.ndarray:
     """Frames of ``length``, a quarter apart, as spectra: complex64 ``(frames, length / 2 + 1)``.
 
-    The window has a sum of squares of one: noise of a mean square has that power in every line, whatever the length.
+    The window is that of :func:`noise_window`.
     """
     from scipy.fft import rfft
 
-    window = (sine_window(length) / np.sqrt(length / 2)).astype(np.float32)
+    window = noise_window(length).astype(np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(samples, length)[:: length // OVERLAP]
     lines: np.ndarray = rfft(frames * window, axis=1)
     return lines
@@ -149,7 +154,7 @@ def resynthesised(lines: np.ndarray, length: int, frames: int) -> np.ndarray:
     from scipy.fft import irfft
 
     hop = length // OVERLAP
-    window = (sine_window(length) / np.sqrt(length / 2) * hop).astype(np.float32)
+    window = (noise_window(length) * hop).astype(np.float32)
     pieces = irfft(lines, length, axis=1) * window
     sound = np.zeros((len(pieces) + OVERLAP - 1, hop), dtype=np.float32)
     for quarter in range(OVERLAP):

@@ -11,7 +11,7 @@ import numpy as np
 from midigen.audio import Audio, Signal
 from midigen.errors import BadRequest
 from midigen.signals import at_rate, in_blocks
-from midigen.spectra import power_db, sine_window
+from midigen.spectra import power_db
 
 WINDOW_SECONDS = (0.045, 0.09, 0.18)  # about: the nearest powers of two are taken
 CELL_SECONDS = 0.05  # of the level curve in which quiet passages are looked for
@@ -32,6 +32,7 @@ BESIDE_LINES, BESIDE_OCTAVES = 4, 1 / 12  # on either side: lines that are taken
 STEEPEST_DB = 20.0  # an octave, that a noise may rise or fall
 NOISY_DB = 3.0  # so much more may the middle of the values stand over the lowest than it does in noise
 MOST_OVER_FLOOR = 3.0  # the power of noise in a lead-in over that floor
+ALONE_SHARE = 0.25  # of the power, that the floor has at least in a lead-in of noise alone; a soft beginning has tones
 BANDS = 200  # in which this is looked at
 STEADY_FRAMES = 24  # frames of an average that tells a power well enough; fewer are smoothed over lines
 
@@ -42,14 +43,15 @@ class NoiseProfile:
 
     ``powers`` has an array ``(channels, length / 2 + 1)`` for each of :func:`window_lengths`, of lines as
     :func:`midigen.cleaning.denoising.spectrogram` has them, full scale at 1. ``source`` says where it is from, and
-    ``spans`` are the passages listened to, in seconds. ``level_db`` is the noise's mean square in dB, ``-inf`` for
-    none.
+    ``spans`` are the passages listened to, in seconds. ``alone``: it was heard without music; otherwise it is a guess,
+    and some of it may be soft music. ``level_db`` is the noise's mean square in dB, ``-inf`` for none.
     """
 
     powers: tuple[np.ndarray, ...]
     rate: int
     source: str
     spans: tuple[tuple[float, float], ...] = ()
+    alone: bool = True
 
     @property
     def level_db(self) -> float:
@@ -64,6 +66,15 @@ class NoiseProfile:
 def window_lengths(rate: int) -> list[int]:
     """How many frames the three windows have at ``rate``, from short to long; powers of two."""
     return [2 ** round(math.log2(seconds * rate)) for seconds in WINDOW_SECONDS]
+
+
+def noise_window(length: int) -> np.ndarray:
+    """Hann's, with a sum of squares of one: noise of a mean square has that power in every line, whatever the length.
+
+    Its side lobes fall by 18 dB an octave: there is less of a bass between its partials than with a sine window.
+    """
+    window: np.ndarray = (1 - np.cos(2 * np.pi * np.arange(length) / length)) / np.sqrt(1.5 * length)
+    return window
 
 
 def no_noise(signal: Signal, source: str = "none found") -> NoiseProfile:
@@ -128,6 +139,7 @@ def find_noise(signal: Signal, levels: LevelCurve | None = None) -> NoiseProfile
         if pieces and pieces[0].shape[1] >= LEAST_SECONDS * signal.rate:
             powers = [_power(pieces, length) for length in lengths]
             floor = _floor(_frames_of(iter(pieces), lengths[-1]), signal.rate)
+            alone = floor is not None and floor.sum() > ALONE_SHARE * powers[-1].sum()
             if floor is not None:  # what stands out of it may be a soft beginning, or hum that was not subtracted
                 powers = [
                     np.where(
@@ -136,7 +148,7 @@ def find_noise(signal: Signal, levels: LevelCurve | None = None) -> NoiseProfile
                     )
                     for p in powers
                 ]  # fmt: skip
-            return NoiseProfile(tuple(powers), signal.rate, LEAD_IN, spans)
+            return NoiseProfile(tuple(powers), signal.rate, LEAD_IN, spans, alone)
     longest = lengths[-1]
     throughout = _floor(_frames_of(_snippets(signal), longest), signal.rate)
     if throughout is None:
@@ -147,7 +159,7 @@ def find_noise(signal: Signal, levels: LevelCurve | None = None) -> NoiseProfile
     if quietest is not None:
         floor, source = np.minimum(quietest, throughout), "quietest passages"
     powers = [_at_lines(floor, length // 2 + 1) for length in lengths]
-    return NoiseProfile(tuple(powers), signal.rate, source, spans if quietest is not None else ())
+    return NoiseProfile(tuple(powers), signal.rate, source, spans if quietest is not None else (), alone=False)
 
 
 def _on_mains(lines: int, rate: int) -> np.ndarray:
@@ -242,7 +254,7 @@ def _beginning(signal: Signal, frames: int) -> np.ndarray:
 def _power(pieces: list[np.ndarray], length: int) -> np.ndarray:
     """The mean power of each line in ``pieces`` of noise, ``(channels, lines)``, averaged over lines where frames are
     few; shorter pieces are lengthened by silence, and count for what they have."""
-    window = sine_window(length) / np.sqrt(length / 2)
+    window = noise_window(length)
     total, weight = 0.0, 0.0
     for piece in pieces:
         missing = max(length - piece.shape[1], 0)
