@@ -1,9 +1,9 @@
 """Learn the networks of midigen.cleaning.lowlines from rendered songs and drawn noises.
 
-    python -m benchmarks.lowlines band-train.tar.xz --fonts MuseScore_General:40:600 FluidR3Mono_GM:40:1500
+    python -m benchmarks.lowlines band-train.tar.xz --fonts MuseScore_General:80:600 FluidR3Mono_GM:80:1500
 
-Music is that of benchmarks.denoising (FONT:40:600 are 40 recordings after the first 600 songs), of which stretches of
-four seconds are drawn; to each comes a noise of its kinds, most of them rooms, at 5 to 35 dB. What is learned from is
+Music is that of benchmarks.denoising (FONT:80:600 are 80 recordings after the first 600 songs), of which stretches of
+four seconds are drawn; to each comes a noise of its kinds, most of them rooms, at 8 to 38 dB. What is learned from is
 what the filter would get: a noise's power from a second of its own elsewhere. What is learned for is what is measured:
 the decibels by which the error of the whole filter's sound, both passes and all windows, is less than the noise was.
 All is done at a sixteenth of the rate, where the low lines are all lines there are. Needs torch (the extra "train").
@@ -32,9 +32,11 @@ from midigen.cleaning.noise import STEADY_FRAMES, noise_window
 SIXTEENTH = 16
 SLOW = RATE // SIXTEENTH
 LENGTHS = [2 * (lines - 1) for lines in lowlines.LINES]
-UNITS = (8, 6)  # channels of the first and of the second networks
+UNITS = (12, 8)  # channels of the first and of the second networks
 BATCH, STRETCH = 6, 4 * SLOW
-LEVELS_DB = (5.0, 35.0)
+LEVELS_DB = (8.0, 38.0)
+SPEEDS = (0.7, 1.4)  # at which each recording is heard once more: other pitches, other lengths
+TOGETHER = 0.25  # of the stretches are two recordings at once
 NOISES = {"room": 32, "office": 16, "hiss": 6, "white": 4}  # how many of each are drawn
 NOISE_SECONDS = 20
 FASTEST, SLOWEST, WARM_STEPS = 4e-3, 1e-5, 50
@@ -156,6 +158,13 @@ def slower(sound: np.ndarray) -> np.ndarray:
     return np.asarray(resample_poly(sound, 1, SIXTEENTH), dtype=np.float32)
 
 
+def at_speed(sound: np.ndarray, speed: float) -> np.ndarray:
+    """``sound`` so much faster and higher."""
+    from scipy.signal import resample_poly
+
+    return np.asarray(resample_poly(sound, 100, round(100 * speed)), dtype=np.float32)
+
+
 def learn(music: list[np.ndarray], steps: int, seed: int) -> Filter:
     """The networks after so many ``steps``."""
     torch.manual_seed(seed)
@@ -165,6 +174,7 @@ def learn(music: list[np.ndarray], steps: int, seed: int) -> Filter:
         for place, (kind, count) in enumerate(NOISES.items())
         for number in range(count)
     ]
+    music = music + [at_speed(one, dice.uniform(*SPEEDS)) for one in music]
     levels = [np.sqrt(np.mean(one[LEAD // SIXTEENTH :] ** 2)) for one in music]
     filtering = Filter()
     filtering.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half as much again in speed
@@ -183,9 +193,16 @@ def learn(music: list[np.ndarray], steps: int, seed: int) -> Filter:
                 dice.integers(SLOW // 2, len(played) - STRETCH),
                 dice.integers(2 * SLOW, len(other) - STRETCH),
             )
-            level = levels[number] * 10 ** (-dice.uniform(*LEVELS_DB) / 20) * dice.choice((1, -1))
+            played = played[start : start + STRETCH]
+            level = levels[number]
+            if dice.uniform() < TOGETHER:
+                other_number = dice.integers(len(music))
+                begun = dice.integers(SLOW // 2, len(music[other_number]) - STRETCH)
+                played = played + music[other_number][begun : begun + STRETCH]
+                level = np.hypot(level, levels[other_number])
+            level *= 10 ** (-dice.uniform(*LEVELS_DB) / 20) * dice.choice((1, -1))
             before = dice.integers(0, SLOW)
-            rows[0].append(played[start : start + STRETCH])
+            rows[0].append(played)
             rows[1].append(level * other[after : after + STRETCH])
             rows[2].append(level * other[before : before + SLOW])
         wanted, added, alone = (torch.from_numpy(np.array(row, dtype=np.float32)) for row in rows)
@@ -208,8 +225,8 @@ def main() -> None:
     """Learn, and write weights.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="+")
-    parser.add_argument("--fonts", nargs="+", default=["MuseScore_General:40:600", "FluidR3Mono_GM:40:1500"])
-    parser.add_argument("--steps", type=int, default=2700)
+    parser.add_argument("--fonts", nargs="+", default=["MuseScore_General:80:600", "FluidR3Mono_GM:80:1500"])
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(1)

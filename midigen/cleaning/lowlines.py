@@ -19,7 +19,7 @@ import numpy as np
 WEIGHTS = Path(__file__).parent / "weights.json"
 LINES = (65, 129, 257)  # the lowest, of the three windows: up to 1.4 kHz at 44.1 kHz
 SURE_SHARE, LAST_SHARE = 0.7, 0.95  # of the lines: up to the first the networks decide, from the last on the rule
-FIRST_DILATIONS = ((1, 1), (2, 1), (4, 2), (1, 1))  # of each layer, over frames and lines; kernels are 3 by 3
+FIRST_DILATIONS = ((1, 1), (2, 1), (4, 2), (8, 1), (1, 1))  # of each layer, over frames and lines; kernels are 3 by 3
 SECOND_DILATIONS = ((1, 1), (1, 1))
 LEAST_RATIO, LEAST_MUSIC = 1e-3, 1e-4  # of the noise: what logarithms begin at
 SHOWN, SHOWN_FROM, SHOWN_TO = 0.25, -2.0, 3.0  # logarithms are shown by a quarter and no farther than this
