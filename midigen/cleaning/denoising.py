@@ -20,8 +20,8 @@ from midigen.cleaning.noise import NoiseProfile, noise_window, window_lengths
 from midigen.signals import in_blocks
 
 OVERLAP = 4  # frames over every sample
-SEGMENT_WINDOWS = 32  # the longest windows in a segment: six seconds, which bounds the memory
-MARGIN_WINDOWS = 6  # context on either side, as far as the networks and overlap reach
+SEGMENT_WINDOWS = 64  # the longest windows in a segment: twelve seconds, which bounds the memory
+MARGIN_WINDOWS = 7  # context on either side, as far as the networks and overlap reach
 NEIGHBOURS = (9, 5)  # frames and lines that are weighed together
 OVER = 1.2  # times the noise: what a neighbourhood must have to be music
 LEAST_POWER = 1e-14  # under the noise of 24 bits
@@ -60,6 +60,7 @@ class Denoised:
         left = self.frames
         for samples in with_context(self._signal, length, margin):
             heard = min(left, length)
+            samples = samples[:, : heard + 2 * margin]
             cleaned = np.stack([
                 denoised(channel, [p[at] for p in self._profile.powers], self._least_gain, self._profile.alone)
                 for at, channel in enumerate(samples)
