@@ -15,7 +15,7 @@ from recordings import RATE, melody, noise, plucked, si_sdr_db
 from midigen.__main__ import main
 from midigen.audio import Audio, open_audio, read_audio, write_audio, write_wav
 from midigen.cleaning import TARGET_LUFS, Cleaning, clean
-from midigen.cleaning.denoising import Denoised, resynthesised, spectrogram, with_context
+from midigen.cleaning.denoising import SEGMENT_WINDOWS, Denoised, resynthesised, spectrogram, with_context
 from midigen.cleaning.hum import find_hum
 from midigen.cleaning.lowlines import FIRST_DILATIONS, LINES, Network, first_gain, networks, second_gain
 from midigen.cleaning.noise import find_noise, noise_of, window_lengths
@@ -135,13 +135,35 @@ def test_hum_is_told_from_music() -> None:
 
 
 def test_what_is_cleaned_does_not_depend_on_blocks() -> None:
-    sound = as_audio(noisy("white", 20)[1])
+    sound = as_audio(noisy("white", 20, 14)[1])  # more than a segment
     signal = Denoised(sound, find_noise(sound), 30)
     whole = samples_of(signal)
     assert whole.shape == (1, sound.frames)
     assert np.array_equal(whole, np.concatenate(list(signal.blocks(777)), axis=1))
-    short = as_audio(sound.samples[0, : 7 * 4096 * 8 + 5])
+    short = as_audio(sound.samples[0, : SEGMENT_WINDOWS * 4096 + 5])
     assert samples_of(Denoised(short, find_noise(sound), 30)).shape == short.samples.shape
+
+
+def test_segments_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = as_audio(noisy("room", 30, 9)[1])
+    profile = find_noise(sound)
+    whole = samples_of(Denoised(sound, profile, 30))
+    monkeypatch.setattr("midigen.cleaning.denoising.SEGMENT_WINDOWS", 11)
+    assert np.allclose(samples_of(Denoised(sound, profile, 30)), whole, atol=1e-5)
+
+
+def test_networks_pay_under_basses(monkeypatch: pytest.MonkeyPatch) -> None:
+    rate = 44_100
+    music = plucked(
+        [(1 + 0.4 * beat, 41.2 * 2 ** (step / 12)) for beat, step in enumerate((0, 0, 7, 5, 3, 0, 10, 12))], 5, rate
+    )
+    sound = music + noise("room", len(music), 3, rate) * np.sqrt(np.mean(music**2)) * 10 ** (-30 / 20)
+    learned = samples_of(clean(as_audio(sound, rate=rate), PLAIN).signal)[0]
+    monkeypatch.setattr("midigen.cleaning.denoising.first_gain", lambda ratio, window, rule: rule)
+    monkeypatch.setattr("midigen.cleaning.denoising.second_gain", lambda ratio, music, window, rule: rule)
+    ruled = samples_of(clean(as_audio(sound, rate=rate), PLAIN).signal)[0]
+    heard = slice(rate, None)
+    assert si_sdr_db(music[heard], learned[heard]) > si_sdr_db(music[heard], ruled[heard]) + 0.3
 
 
 @pytest.mark.parametrize("length", window_lengths(RATE))

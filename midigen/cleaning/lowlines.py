@@ -22,6 +22,7 @@ SURE_SHARE, LAST_SHARE = 0.7, 0.95  # of the lines: up to the first the networks
 FIRST_DILATIONS = ((1, 1), (2, 1), (4, 2), (8, 1), (1, 1))  # of each layer, over frames and lines; kernels are 3 by 3
 SECOND_DILATIONS = ((1, 1), (1, 1))
 ROWS = 8  # frames that are convolved at once: their neighbours fit a processor's cache, which halves the time
+MOST_NATS = 6.0  # by so much at most the networks change an SNR: what stands far out of the noise stays as it is
 LEAST_RATIO, LEAST_MUSIC = 1e-3, 1e-4  # of the noise: what logarithms begin at
 SHOWN, SHOWN_FROM, SHOWN_TO = 0.25, -2.0, 3.0  # logarithms are shown by a quarter and no farther than this
 
@@ -88,7 +89,7 @@ def first_gain(ratio: np.ndarray, window: int, rule: np.ndarray) -> np.ndarray:
     """
     low = min(LINES[window], ratio.shape[1])
     logs = np.log(ratio[:, :low] + np.float32(LEAST_RATIO))
-    return _joined(logs + networks()[0][window].values(np.stack([_shown(logs), _heights(logs)])), rule)
+    return _joined(logs, networks()[0][window].values(np.stack([_shown(logs), _heights(logs)])), rule)
 
 
 def second_gain(ratio: np.ndarray, music: np.ndarray, window: int, rule: np.ndarray) -> np.ndarray:
@@ -97,7 +98,7 @@ def second_gain(ratio: np.ndarray, music: np.ndarray, window: int, rule: np.ndar
     logs = np.log(ratio[:, :low] + np.float32(LEAST_RATIO))
     heard = np.log(music[:, :low] + np.float32(LEAST_MUSIC))
     shown = np.stack([_shown(logs), _shown(heard), _heights(logs)])
-    return _joined(heard + networks()[1][window].values(shown), rule)
+    return _joined(heard, networks()[1][window].values(shown), rule)
 
 
 def _shown(logs: np.ndarray) -> np.ndarray:
@@ -109,10 +110,12 @@ def _heights(logs: np.ndarray) -> np.ndarray:
     return np.broadcast_to(np.linspace(0, 1, logs.shape[1], dtype=np.float32), logs.shape)
 
 
-def _joined(prior: np.ndarray, rule: np.ndarray) -> np.ndarray:
-    """The gain of Wiener's filter by the logarithm of an a-priori SNR for low lines, ``rule`` for high ones."""
+def _joined(logs: np.ndarray, answer: np.ndarray, rule: np.ndarray) -> np.ndarray:
+    """The gain of Wiener's filter for low lines, whose a-priori SNR has the logarithm ``logs`` and ``answer`` together;
+    ``rule`` for high ones."""
     gain = rule.copy()
-    low = prior.shape[1]
+    low = logs.shape[1]
+    prior = logs + np.clip(answer, -MOST_NATS, MOST_NATS)
     share = np.linspace(0, 1, low)
     wanted = np.clip((LAST_SHARE - share) / (LAST_SHARE - SURE_SHARE), 0, 1).astype(np.float32)
     gain[:, :low] += wanted * (1 / (1 + np.exp(-np.clip(prior, -60, 60))) - gain[:, :low])
