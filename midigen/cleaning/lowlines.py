@@ -1,10 +1,11 @@
 """What is music and what is noise under a thousand hertz: told by small networks that look at the spectrogram.
 
 The noise of a room lies where basses play, and a rule that weighs each place by its neighbours tells the two badly
-apart there. So for the low lines of each window length there are two convolutional networks of a few hundred weights:
+apart there. So for the low lines of each window length there are two convolutional networks, of 5,500 and 800 weights:
 one sees the power over that of the noise, the other the power of a first estimate of the music too. Both answer by how
-much the a-priori SNR is another than what they are shown: a place that stands far out of the noise is left as it is,
-whatever they have learned. They are learned from rendered songs with drawn noises; benchmarks.lowlines does it.
+much the a-priori SNR is another than what they are shown, within bounds: a place that stands far out of the noise is
+left as it is, whatever they have learned. benchmarks.lowlines learns them, from songs that are rendered with freely
+licensed SoundFonts and noises that are drawn: nothing of either is in weights.json, which holds the weights alone.
 """
 
 from __future__ import annotations
