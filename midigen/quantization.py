@@ -70,6 +70,12 @@ class Blocks:
         blocks = self.codes().reshape(rows, -1, BLOCK) * self.scale[:, :, None]
         return blocks.reshape(rows, columns)
 
+    def rows(self) -> Rows:
+        """The same matrix on the grid of 8 bits, for products that know no blocks: within half a scale everywhere."""
+        scale = np.abs(self.scale).max(axis=1) * np.float32(-LOWEST / ROWS_MAX)  # for the farthest there could be
+        codes = self.codes().reshape(*self.scale.shape, BLOCK) * (self.scale / scale[:, None])[:, :, None]
+        return Rows(np.rint(codes, out=codes).astype(np.int8).reshape(self.shape), scale)
+
     def times(self, factors: np.ndarray) -> Blocks:
         """The matrix whose rows are ``factors`` (rows,) times as large; no number changes, only scales do."""
         return Blocks(self.packed, (self.scale * np.reshape(factors, (-1, 1))).astype(np.float32))

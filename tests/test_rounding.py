@@ -70,6 +70,15 @@ def test_four_bits_are_two_to_a_byte_and_come_out_as_they_went_in() -> None:
     np.testing.assert_allclose(blocks.times(factors).floats(), blocks.floats() * factors[:, None], rtol=1e-6)
 
 
+def test_four_bits_go_to_the_grid_of_8() -> None:
+    for weights in (some_weights(), np.full((3, 2 * BLOCK), 1e-41, np.float32)):
+        blocks = to_blocks(weights)
+        rows = blocks.rows()
+        assert rows.codes.dtype == np.int8 and rows.scale.dtype == np.float32 and rows.shape == blocks.shape
+        assert (np.abs(rows.floats() - blocks.floats()) <= rows.scale[:, None] * 0.5001).all()
+        assert (rows.scale <= 8 / 7 * to_rows(blocks.floats()).scale * 1.0001).all() or weights.max() < 1e-30
+
+
 def test_on_the_grid_of_4_bits_the_scale_is_the_best_of_those_tried() -> None:
     weights = some_weights()
     blocks = to_blocks(weights)

@@ -30,7 +30,7 @@ import numpy as np
 
 from midigen.checkpoint import Checkpoint
 from midigen.model import Size
-from midigen.quantization import BLOCK, LOWEST, Blocks, Matrix, to_rows
+from midigen.quantization import BLOCK, LOWEST, Blocks, Matrix
 
 if TYPE_CHECKING:
     import onnx
@@ -274,7 +274,7 @@ class _Builder:
         # One scale for all activations does for what a norm has made even; for the others it costs 0.2 % of the loss.
         if self.kind is Kind.READING and output.endswith(("qkv", "gate_up")):
             # There is no such product of 4 bits: they are put on the grid of 8 for it.
-            rows = [to_rows(matrix.floats()) if isinstance(matrix, Blocks) else matrix for matrix in matrices]
+            rows = [matrix.rows() if isinstance(matrix, Blocks) else matrix for matrix in matrices]
             weights = self.weight(f"{output}/weights", np.concatenate([matrix.codes for matrix in rows]).T)
             scales = self.weight(f"{output}/scales", np.concatenate([matrix.scale for matrix in rows]))
             return self.node("DynamicQuantizeMatMul", [operand, weights, scales], output, MICROSOFT)
