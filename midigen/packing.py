@@ -221,11 +221,11 @@ def model_card(provenance: Mapping[str, Any], parameters: int) -> str:
     rows = ["| | " + " | ".join(losses) + " |", "|---|" + "--:|" * len(losses)]
     names = {"loss": "nats a token", "per_note": "**nats a note, everything counted**"}
     *_, shipped = losses.values()
-    grid = "8-bit weights with\none scale a row"
+    grid = "in 8 bits with one scale a row"
     if NIBBLES in losses:
         grid = (
-            "weights: those of the feed-forward part,\n"
-            f"two thirds of all, in 4 bits with one scale for {BLOCK}, the others in 8 with one scale a row"
+            f"the feed-forward\npart, most of all, in 4 bits with one scale for {BLOCK} of them, "
+            "the others in 8 bits with one scale a row"
         )
     for key in shipped:
         label = names.get(key, key.removeprefix("per_note.") + ", nats a note")
@@ -239,7 +239,7 @@ def model_card(provenance: Mapping[str, Any], parameters: int) -> str:
     return f"""# Model card: {provenance["name"]}
 
 A decoder-only transformer (LLaMA style, size "{plan["size"]}", {parameters:,} parameters) that writes multi-track music
-as tokens: form, harmony, and parts for piano, guitar, bass and drums, bar by bar. It is one file of {grid};
+as tokens: form, harmony, and parts for piano, guitar, bass and drums, bar by bar. Its weights are one file, {grid};
 every engine computes with the same numbers.
 
 ## Trained on

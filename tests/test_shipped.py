@@ -93,9 +93,13 @@ def test_is_small_and_says_what_it_is(shipped: Checkpoint) -> None:
     assert f"{as_shipped(shipped)['per_note']:.3f}" in card
 
 
-def test_the_grid_costs_next_to_nothing(shipped: Checkpoint) -> None:
-    trained = shipped.provenance["validation"]["float32"]
-    assert as_shipped(shipped)["per_note"] == pytest.approx(trained["per_note"], rel=0.005)
+@pytest.mark.parametrize("name", checkpoint_names())
+def test_the_grid_costs_next_to_nothing(name: str) -> None:
+    # The bound on everything that makes the fast mode fast is 0.5 %; 8-bit activations and caches take 0.1 % at most.
+    checkpoint = open_checkpoint(name)
+    trained = checkpoint.provenance["validation"]["float32"]
+    assert checkpoint.format_version == 2 and "about" in checkpoint.provenance
+    assert as_shipped(checkpoint)["per_note"] == pytest.approx(trained["per_note"], rel=0.004)
 
 
 def test_it_has_learned(shipped: Checkpoint) -> None:
@@ -154,7 +158,7 @@ def test_a_take_is_the_same_alone_and_in_company(mode: str) -> None:
 def test_guesses_change_no_note(monkeypatch: pytest.MonkeyPatch) -> None:
     request = Request.read(Prompt(16, seed=2, metre="4/4"))
     score, tally = write_piece(request, open_player(mode="exact"))
-    assert tally.right > 20 and tally.calls < tally.tokens
+    assert tally.right > 10 and tally.calls < tally.tokens
     monkeypatch.setattr(writing, "write", partial(generation.write, ahead=0))
     plain, plain_tally = write_piece(request, open_player(mode="exact"))
     assert plain_tally.guesses == 0 and plain_tally.calls == plain_tally.tokens == tally.tokens
