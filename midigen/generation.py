@@ -37,8 +37,9 @@ def sample(logits: np.ndarray, allowed: np.ndarray, sampling: Sampling, random: 
 
 def _draw(logits: np.ndarray, sampling: Sampling, random: np.random.Generator) -> int:
     """The index of one of ``logits`` (float64 ``(n,)``, n at least 2)."""
-    weight = np.exp((logits - logits.max()) / sampling.temperature)
-    whole = weight.sum()
+    # The ufuncs themselves, and not the methods that lead to them: some ten of these a token add up.
+    weight = np.exp((logits - np.maximum.reduce(logits)) / sampling.temperature)
+    whole = np.add.reduce(weight)
     # Ids so rare that all of them together would not make up what top-p leaves out need not be sorted: of a thousand
     # ids forty are left.
     (near,) = (weight > (1 - sampling.top_p) * whole / len(weight)).nonzero()
@@ -53,8 +54,8 @@ def _gathered(logits: np.ndarray, given: np.ndarray, to: int) -> np.ndarray:
     """``logits`` (float64, changed in place) with the probability of the ids in ``given`` (bool mask) added to that of
     the id ``to``."""
     shares, own = logits[given], logits[to]
-    top = max(shares.max(initial=-np.inf), own)
-    logits[to] = top + np.log(np.exp(shares - top).sum() + np.exp(own - top))
+    top = max(np.maximum.reduce(shares, initial=-np.inf), own)
+    logits[to] = top + np.log(np.add.reduce(np.exp(shares - top)) + np.exp(own - top))
     return logits
 
 
@@ -181,5 +182,5 @@ def write(
 
 def _surprise(logits: np.ndarray, chosen: int) -> float:
     """The negative log-likelihood of the one ``chosen`` among ``logits``, in nats."""
-    top = logits.max()
-    return float(top + np.log(np.exp(logits - top).sum()) - logits[chosen])
+    top = np.maximum.reduce(logits)
+    return float(top + np.log(np.add.reduce(np.exp(logits - top))) - logits[chosen])

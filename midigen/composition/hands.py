@@ -28,8 +28,9 @@ def reweigh(logits: np.ndarray, block: slice, push: np.ndarray) -> None:
 
 
 def _log_sum(values: np.ndarray) -> float:
-    top = float(values.max())
-    return top + float(np.log(np.exp(values - top).sum()))
+    # The ufuncs themselves: of a few hundred numbers the methods take twice as long to be found as to be computed.
+    top = float(np.maximum.reduce(values))
+    return top + float(np.log(np.add.reduce(np.exp(values - top))))
 
 
 @dataclass
@@ -210,9 +211,9 @@ class InHarmony(Hand):
         elif self._missing:
             self._listen(cell, at)
             time, wanted = self._time[at], self._wanted[at]
-            whole = float(time.sum())
-            lacks = wanted * (1 - np.minimum(time / max(whole * _HEARD_WELL, 1.0), 1.0))
-            colours = (wanted == 0) * np.minimum(time / max(whole * _HEARD_WELL, 1.0), 1.0)
+            heard = np.minimum(time / max(float(np.add.reduce(time)) * _HEARD_WELL, 1.0), 1.0)
+            lacks = wanted * (1 - heard)
+            colours = (wanted == 0) * heard
             reweigh(logits, self._block, push + (self._missing * (lacks - colours))[self._classes])
         else:
             reweigh(logits, self._block, push)
@@ -257,6 +258,7 @@ class Amount(Hand):
         self._stacks = stacks
         self._goal, self._least, self._most = max(goal, 0.25), least, most
         self._stiffness, self._pace, self._length = stiffness, pace, bar_length
+        self._far = np.minimum(np.arange(1, bar_length, dtype=np.float64) / POSITIONS_PER_QUARTER, 3.0)
         self._first = v.first["position"]
         names = ("drum", "drum_velocity") if kind == "drums" else ("pitch", "touch")
         self._notes = [slice(v.first[name], v.first[name] + v.sizes[name]) for name in names]
@@ -268,17 +270,16 @@ class Amount(Hand):
         here = max(cell.position - self._first, 0)
         if cell.may_end:
             missing = (self._goal - cell.notes) / max(self._goal, 1.0)
-            push = float(np.clip(self._stiffness * missing, -8.0, 8.0))
+            push = min(max(self._stiffness * missing, -8.0), 8.0)
             push = push + 4 if cell.notes + 1 <= self._least else push
             logits[ender] -= push - 4 if cell.notes + 1 > self._most else push
         # A note every so often: how many there should be when the next beat or so comes.
         even = self._goal * (here + POSITIONS_PER_QUARTER / 4) / self._length
-        behind = float(np.clip((even - cell.notes) / max(self._goal / 4, 1.0), -2.0, 2.0)) * self._pace
+        behind = min(max((even - cell.notes) / max(self._goal / 4, 1.0), -2.0), 2.0) * self._pace
         for block in self._notes if not self._stacks else ():
             logits[block] += behind
-        ahead = np.arange(1, self._length - here, dtype=np.float64) / POSITIONS_PER_QUARTER
         start = self._first + here + 1
-        logits[start : start + len(ahead)] -= behind * np.minimum(ahead, 3.0)
+        logits[start : self._first + self._length] -= behind * self._far[: self._length - here - 1]
 
 
 class Together(Hand):
@@ -312,7 +313,7 @@ class Together(Hand):
         if cell.placed or cell.touched or cell.position < 0:
             return
         owed = self._owed + self._goal * self._onsets - cell.notes
-        push = NEVER if self._alone else float(np.clip(self._strength * (owed - 0.5), -9.0, 9.0))
+        push = NEVER if self._alone else min(max(self._strength * (owed - 0.5), -9.0), 9.0)
         for block in self._notes:
             logits[block] += push
 

@@ -62,6 +62,7 @@ class Table:
     sections: list[int] = field(default_factory=list)
     cells: list[list[np.ndarray | None]] = field(default_factory=list)
     sketches: dict[tuple[int, int], tuple[np.ndarray, float]] = field(default_factory=dict)
+    _read: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.cells = self.cells or [[None] * self.bars for _ in range(FIRST_PART + len(self.lanes))]
@@ -110,8 +111,14 @@ class Table:
         return moved(self.cell(row, bar), kind, shift, self.vocabulary)
 
     def notes(self, lane: int, bar: int) -> np.ndarray:
-        """The notes of a known cell, ``(n, 4)``: position, duration, pitch, velocity bin."""
-        return read_notes(self.cell(FIRST_PART + lane, bar), self.lanes[lane].kind, self.vocabulary)
+        """The notes of a known cell, ``(n, 4)``, read-only: position, duration, pitch, velocity bin."""
+        cell = self.cell(FIRST_PART + lane, bar)
+        known = self._read.get((lane, bar))
+        if known is None or known[0] is not cell:  # a cell is never changed, but replaced
+            notes = read_notes(cell, self.lanes[lane].kind, self.vocabulary)
+            notes.flags.writeable = False
+            known = self._read[lane, bar] = cell, notes
+        return known[1]
 
 
 def moved(cell: np.ndarray, kind: str, semitones: int, vocabulary: Vocabulary) -> np.ndarray:

@@ -72,10 +72,10 @@ class InKey(Hand):
         first = v.first["chord"] + 1
         self._block = slice(first, first + 12 * len(QUALITY_NAMES))
         push = np.zeros((len(QUALITY_NAMES), 12))
+        roots = np.arange(12)
         for quality, (steps, _) in enumerate(QUALITIES.values()):
-            for root in range(12):
-                tones = [(root + step) % 12 for step in steps]
-                push[quality, root] = strength * (pull[tones].mean() + 0.5 * pull[root])
+            tones = (roots[:, np.newaxis] + np.array(steps)) % 12
+            push[quality] = strength * (pull[tones].mean(axis=1) + 0.5 * pull)
         push[:, tonality.tonic] += opens
         self._push, self._warmth = push.reshape(-1), warmth
 
