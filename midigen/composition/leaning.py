@@ -54,11 +54,12 @@ VARIED = Repeats(harmony=0.75, part=0.6, strength=3.0)
 @dataclass(frozen=True)
 class Leaning:
     """How strongly the hands lean, in nats: towards chord tones where the chord is the musician's (``chart``), with
-    ``missing`` for those that are hardly heard yet, and where it is the model's own (``harmony``); towards the key of
-    the piece where it strays, in chords (``key``) and pitches (``scale``), and towards its tonic where it ``opens``;
-    how much more even than the model's the odds between chords are (``warmth``); towards the rhythm of the bar before
-    where a bar follows no other (``groove``); towards as many notes as a part was to play by the model's own plan
-    (``plan``); towards a section whose turn it is to come back (``returns``); and how bars follow others."""
+    ``missing`` for those that are hardly heard yet, and where it is the model's own (``harmony``); towards the key
+    of the piece where it strays, in chords (``key``) and pitches (``scale``), and towards its tonic where it
+    ``opens``; how much more even than the model's the odds between chords are (``warmth``); towards the rhythm of
+    the bar before where a bar follows no other (``groove``); towards as many notes as a part was to play, and to
+    begin at once, by the model's own plan (``plan``, ``stacks``); towards a section whose turn it is to come back
+    (``returns``); and how bars follow others."""
 
     chart: float = 3.0
     missing: float = 2.0
@@ -69,6 +70,7 @@ class Leaning:
     warmth: float = 1.2
     groove: float = 0.7
     plan: float = 2.0
+    stacks: float = 1.0
     returns: float = 4.0
     same: Repeats = SAME
     varied: Repeats = VARIED
@@ -124,11 +126,15 @@ class Conductor:
                 hands.append(Amount(share.goal, share.least, share.most, length, lane.kind, v, stacks=stacks))
             elif lane.plan and lean.plan:
                 goal = self.counts.share(number, bar, lane.plan).goal
-                hands.append(Amount(goal, 0, math.inf, length, lane.kind, v, stiffness=lean.plan, pace=lean.plan / 4))
+                hands.append(Amount(goal, 0, math.inf, length, lane.kind, v, stiffness=lean.plan, pace=lean.plan / 4,
+                                    stacks=bool(lane.stacks)))  # fmt: skip
             if lane.together:
                 goal, alone = self._at_once(lane, length)
                 done = self.counts.of(number)
                 hands.append(Together(goal, done.notes, done.onsets, lane.kind, v, alone))
+            elif lane.stacks and lean.stacks:
+                done, goal = self.counts.of(number), sum(lane.stacks) / 2
+                hands.append(Together(goal, done.notes, done.onsets, lane.kind, v, strength=lean.stacks))
         if lane.kind == "drums":
             return hands
         if closes and not lane.register and self.counts.of(number).notes:  # where the part has been all along

@@ -11,7 +11,7 @@ import numpy as np
 from midigen.analysis import HOME, home_shift
 from midigen.composition.layout import FIRST_FILL
 from midigen.composition.table import Lane, Table
-from midigen.composition.wishes import NOTES_A_BAR, Wish, bin_bounds, wishes_of
+from midigen.composition.wishes import NOTES_A_BAR, NOTES_AT_ONCE, Wish, bin_bounds, wishes_of
 from midigen.engines import Engine
 from midigen.errors import BadRequest
 from midigen.generation import Sampling, sample
@@ -21,7 +21,15 @@ from midigen.prompt import FASTEST_QPM, MOST_BARS, SLOWEST_QPM, Prompt
 from midigen.prompt import METRES as ASKABLE_METRES
 from midigen.score import parse_key
 from midigen.tokenizers.spelling import spell_chords
-from midigen.tokenizers.vocabulary import DENSITY_EDGES, REGISTER_EDGES, START, UNSET, Vocabulary, tempo_bin
+from midigen.tokenizers.vocabulary import (
+    DENSITY_EDGES,
+    POLYPHONY_EDGES,
+    REGISTER_EDGES,
+    START,
+    UNSET,
+    Vocabulary,
+    tempo_bin,
+)
 from midigen.tokenizers.window import HARMONY, PartHeader
 
 if TYPE_CHECKING:
@@ -181,13 +189,16 @@ def open_table(
 def _lane(header: PartHeader, wish: Wish) -> Lane:
     """A part as its header and the musician have it.
 
-    Where nobody asked for a density, the one that the model drew is its plan: left alone it writes a bin less.
+    Where nobody asked for a density or a polyphony, what the model drew is its plan: left alone it writes a bin less,
+    and one note at a time where it meant chords.
     """
-    plan = None
+    plan = stacks = None
     if wish.density is None and wish.kind != "drums" and header.density is not None:
         plan = bin_bounds(DENSITY_EDGES, header.density, *NOTES_A_BAR)
+    if wish.polyphony is None and wish.kind in ("piano", "guitar") and header.polyphony is not None:
+        stacks = bin_bounds(POLYPHONY_EDGES, header.polyphony, *NOTES_AT_ONCE)
     bounds = wish.density_bounds, wish.register_bounds, wish.polyphony_bounds
-    return Lane(header, wish.name, wish.program, wish.span, *bounds, plan=plan)
+    return Lane(header, wish.name, wish.program, wish.span, *bounds, plan=plan, stacks=stacks)
 
 
 def set_chords(table: Table, chart: Chart, metre: str) -> None:

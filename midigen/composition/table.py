@@ -20,7 +20,8 @@ class Lane:
     ``span`` is the lowest and highest pitch it may sound; ``density`` are the least and the most notes a bar, and
     ``register`` the least and the most of the pitches, on average, ``together`` those of notes that begin at once;
     ``None`` is the instrument's range, and the model's own choice. ``plan`` are the least and the most notes a bar of
-    the density that the model drew where none was asked for: it is leaned to, not kept.
+    the density that the model drew where none was asked for, ``stacks`` the least and the most notes an onset of the
+    polyphony that it drew: they are leaned to, not kept.
     """
 
     header: PartHeader
@@ -31,6 +32,7 @@ class Lane:
     register: tuple[float, float] | None = None
     together: tuple[float, float] | None = None
     plan: tuple[float, float] | None = None
+    stacks: tuple[float, float] | None = None
 
     @property
     def kind(self) -> str:

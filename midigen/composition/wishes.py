@@ -31,6 +31,7 @@ REGISTERS = {
     "bass": {"low": 0, "middle": 1, "high": 2},
 }
 NOTES_A_BAR = 0.0, 45.0  # the least and the most, where a bin of densities has no edge
+NOTES_AT_ONCE = (1.0, 5.0)  # the ends of the outer bins of notes an onset
 NARROWEST_SPAN = 5  # semitones; fewer pitches than that make no line
 
 
@@ -103,6 +104,8 @@ def wishes_of(prompt: Prompt) -> list[Wish]:
             bounds = max(bounds[0], span[0]), min(bounds[1], span[1])
             bounds = bounds if bounds[0] < bounds[1] else None  # the range goes before a role's register
         middle = bounds or span
+        stacks = role.polyphony
+        together = None if stacks is None else bin_bounds(POLYPHONY_EDGES, stacks, *NOTES_AT_ONCE)
         wishes.append(
             Wish(
                 kind=kind,
@@ -115,7 +118,7 @@ def wishes_of(prompt: Prompt) -> list[Wish]:
                 span=span,
                 density_bounds=None if density is None else bin_bounds(DENSITY_EDGES, density, *NOTES_A_BAR),
                 register_bounds=bounds,
-                polyphony_bounds=None if role.polyphony is None else bin_bounds(POLYPHONY_EDGES, role.polyphony, 1, 5),
+                polyphony_bounds=together,
             )
         )
     return wishes
