@@ -18,7 +18,6 @@ import numpy as np
 
 from midigen.engines import Engine
 
-AHEAD = 3  # tokens guessed at a time: what pays in the median piece
 ALIKE = 4  # tokens that have to stand alike before what followed them is guessed to follow again
 
 
@@ -28,7 +27,7 @@ class Reader:
     ``calls`` of the engine, ``guesses`` fed and those that were ``right`` are counted.
     """
 
-    def __init__(self, engine: Engine, ahead: int = AHEAD) -> None:
+    def __init__(self, engine: Engine, ahead: int) -> None:
         self._engine = engine
         self._most = ahead
         self._fed: list[int] = []  # all that was fed and stands

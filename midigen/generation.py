@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from midigen.drafting import AHEAD, Reader
+from midigen.drafting import Reader
 from midigen.engines import Engine
 from midigen.errors import BadRequest
 from midigen.tokenizers.grammar import Cell
@@ -113,21 +113,21 @@ def write(
     items: Sequence[Forced | Drawn],
     sampling: Sampling,
     random: np.random.Generator,
-    ahead: int = AHEAD,
+    ahead: int | None = None,
 ) -> Tally:
     """Feed ``prompt``, then walk ``items``: forced tokens are fed, cells are drawn token by token.
 
     A cell ends when the first token of the forced item that follows is drawn in its place; what the model gives to
     tokens that can only belong to later cells counts for that one. (Masked and spread over what is left, it would
     become notes that nobody meant: chords piled up at the end of a bar.) Tokens that leave no choice
-    cost no step of their own: they are fed together with the next. Where music repeats, up to ``ahead`` tokens are
-    guessed and fed together with what waits, so that one step serves as many choices as were guessed right; every
-    token is still drawn as it would be without (:mod:`midigen.drafting`). Raises :class:`OutOfContext` where the
-    engine's context is full; cells that are done have been reported by then.
+    cost no step of their own: they are fed together with the next. Where music repeats, up to ``ahead`` tokens (by
+    default as many as pay with this engine) are guessed and fed together with what waits, so that one step serves as
+    many choices as were guessed right; every token is still drawn as it would be without (:mod:`midigen.drafting`).
+    Raises :class:`OutOfContext` where the engine's context is full; cells that are done have been reported by then.
     """
     waiting = list(prompt)
     tally = Tally()
-    reader = Reader(engine, ahead)
+    reader = Reader(engine, engine.ahead if ahead is None else ahead)
     skip = 0  # tokens of the next forced item that have been drawn already
     try:
         for number, item in enumerate(items):

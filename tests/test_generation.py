@@ -30,7 +30,8 @@ def test_only_what_is_allowed_and_likely_is_drawn(
     allowed = np.array([bool(bits >> i & 1) for i in range(len(values))])
     if not allowed.any():
         allowed[0] = True
-    weight = np.where(allowed, np.exp((logits.astype(np.float64) - logits[allowed].max()) / temperature), 0)
+    behind = np.where(allowed, logits.astype(np.float64) - logits[allowed].max(), -np.inf)
+    weight = np.exp(behind / temperature)
     share = weight / weight.sum()
     token = sample(logits, allowed, Sampling(temperature, top_p), dice(seed))
     assert allowed[token]
@@ -70,6 +71,8 @@ def test_sampling_checks_itself(values: tuple[float, float]) -> None:
 
 class Fake:
     """An engine whose favourite next token is a function of all it was fed."""
+
+    ahead = 3
 
     def __init__(self, favourite: Callable[[list[int]], int], size: int = 20, context: int = 100) -> None:
         self.favourite, self.vocabulary_size, self.context = favourite, size, context

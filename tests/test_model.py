@@ -50,9 +50,10 @@ def test_the_table_of_shapes_is_what_transformers_builds(name):
 
 def test_the_sizes_are_what_their_names_promise():
     millions = {name: parameter_count(size, 1500) / 1e6 for name, size in SIZES.items()}
-    assert list(millions) == ["tiny", "mini", "small", "base", "large"]
+    assert list(millions) == ["tiny", "micro", "mini", "small", "base", "large"]
     for name, (low, high) in {
         "tiny": (0.05, 0.2),
+        "micro": (0.9, 1.6),
         "mini": (2, 5),
         "small": (7, 10),
         "base": (22, 28),
@@ -140,7 +141,7 @@ def test_impossible_sizes_are_refused(change, words):
 
 
 def test_unknown_names_and_empty_vocabularies_are_refused():
-    with pytest.raises(BadRequest, match="'huge': choose one of tiny, mini"):
+    with pytest.raises(BadRequest, match="'huge': choose one of tiny, micro, mini"):
         size_named("huge")
     with pytest.raises(BadRequest, match="vocabulary_size is 0"):
         build_model(TINY, 0, seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,7 @@ class Counts:
         closes = table.ends and table.bars - 1 in open_bars
         self._closing = table.length(table.bars - 1) / self._longest if closes else 0.0
         self._cells: dict[tuple[int, int], Count] = {}
+        self._times: dict[tuple[int, int], int] = {}  # cells that stand for more bars than their own
         self._whole: dict[int, Count] = {}
         self._positions: dict[int, int] = {}  # how much music that is
 
@@ -60,15 +62,24 @@ class Counts:
         """Count a cell that has just been written."""
         self.forget(part, bar)
         count = self._cells[part, bar] = Count.of(self._table.notes(part, bar))
-        self._whole[part] = self.of(part) + count
-        self._positions[part] = self._positions.get(part, 0) + self._table.length(bar)
+        self._add(part, bar, count, self._times.get((part, bar), 1))
 
     def forget(self, part: int, bar: int) -> None:
         """Take a cell back, where it has been counted."""
         count = self._cells.pop((part, bar), None)
         if count is not None:
-            self._whole[part] = self.of(part) + Count(-count.notes, -count.pitches, -count.onsets)
-            self._positions[part] -= self._table.length(bar)
+            self._add(part, bar, count, -self._times.get((part, bar), 1))
+
+    def stand_for(self, part: int, bar: int, others: Sequence[int]) -> None:
+        """Let a bar that is to be written count for ``others`` as well, which will be the same. With none it is itself
+        again, and the others have to be kept anew."""
+        for cell in (bar, *others):
+            self.forget(part, cell)
+        self._times[part, bar] = 1 + len(others)
+
+    def _add(self, part: int, bar: int, count: Count, times: int) -> None:
+        self._whole[part] = self.of(part) + Count(times * count.notes, times * count.pitches, times * count.onsets)
+        self._positions[part] = self._positions.get(part, 0) + times * self._table.length(bar)
 
     def of(self, part: int) -> Count:
         """All that a part has played."""
@@ -84,8 +95,10 @@ class Counts:
         more = self._all / (self._all - self._closing) if self._all > self._closing else 1.0
         low, high = (bound * more for bound in density)
         middle, margin = (low + high) / 2, INSIDE * (high - low)
-        bars = (self._positions.get(part, 0) + self._table.length(bar)) / self._longest
+        times = self._times.get((part, bar), 1)
+        bars = (self._positions.get(part, 0) + times * self._table.length(bar)) / self._longest
         played = self.of(part).notes
-        goal = float(np.clip(middle * bars - played, 0.4 * middle, 1.7 * middle))
+        goal = float(np.clip((middle * bars - played) / times, 0.4 * middle, 1.7 * middle))
         slack = max(SLACK * middle, 0.5)
-        return Share(goal, (low + margin) * bars - played - slack, (high - margin) * bars - played + slack)
+        least, most = (low + margin) * bars - played, (high - margin) * bars - played
+        return Share(goal, least / times - slack, most / times + slack)

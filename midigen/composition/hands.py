@@ -142,6 +142,11 @@ _FIFTH = 1.5  # nats by which a bass prefers the root to it where a chord begins
 _HEARD_WELL = 0.12  # of the time that sounds under a chord: a tone with so much of it is wanted no more
 
 
+def _tones_of(chord: Chord) -> list[int]:
+    """The pitch classes of a chord; none where there is none."""
+    return [(chord.root + step) % 12 for step in QUALITIES[chord.quality][0]] if chord.root >= 0 else []
+
+
 class InHarmony(Hand):
     """Leans towards tones of the chord in force; a bass begins each chord on its root, its fifth or its own bass, and
     rather begins a note there than not.
@@ -171,21 +176,21 @@ class InHarmony(Hand):
         self._positions = slice(self._first, self._first + v.sizes["position"])
         self._strength, self._is_bass = strength, kind == "bass"
         self._missing = missing if kind != "bass" else 0.0
-        self._chords: list[tuple[int, np.ndarray, np.ndarray]] = []
+        self._chords: list[tuple[int, np.ndarray, np.ndarray]] = []  # where it begins; pushes; on its ground
         self._wanted: list[np.ndarray] = []  # for each chord, by pitch class: how much its tone says of it
         self._time: list[np.ndarray] = []  # for each chord, by pitch class: the positions that it has sounded
         self._seen = -1, -1
         for chord, after in zip(chords, [*chords[1:], None], strict=True):
-            tones = {(chord.root + step) % 12 for step in QUALITIES[chord.quality][0]} if chord.root >= 0 else set()
-            inside = np.isin(self._classes, list(tones | ({chord.bass} if tones else set())))
-            push = np.where(inside, strength, 0.0)
-            ground = push
+            tones = _tones_of(chord)
+            push, ground = np.zeros(12), None
+            push[[*tones, *([chord.bass] if tones else [])]] = strength
             if kind == "bass" and tones:
-                firm = {chord.bass} if chord.bass != chord.root else {chord.root, (chord.root + 7) % 12} & tones
-                firm = {chord.bass} if closes else firm
-                ground = np.where(np.isin(self._classes, list(firm)), 0.0, NEVER)
-                ground = np.where(self._classes == chord.bass, ground, ground - _FIFTH)
-            self._chords.append((chord.position, push, ground))
+                firm = {chord.bass} if chord.bass != chord.root else {chord.root, (chord.root + 7) % 12} & set(tones)
+                ground = np.full(12, NEVER - _FIFTH)
+                ground[list({chord.bass} if closes else firm)] = -_FIFTH
+                ground[chord.bass] += _FIFTH
+            pushes = push[self._classes]
+            self._chords.append((chord.position, pushes, pushes if ground is None else ground[self._classes]))
             wanted, time = np.zeros(12), np.zeros(12)
             for tone in tones:
                 wanted[tone] = _TELLS[(tone - chord.root) % 12]

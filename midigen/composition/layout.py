@@ -8,6 +8,7 @@ is still open are its known parts given before, because there the chords are wri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +20,17 @@ from midigen.tokenizers.vocabulary import Vocabulary
 from midigen.tokenizers.window import ABSENT, FIRST_PART, FORM, GIVEN, HARMONY, MISSING, Window
 
 FIRST_FILL, NEXT_FILL = 16, 8  # bars: in a window with nothing before it, and in one with a past
+WIDE_FILL = 16  # in one with a past where they fit: a window less whose past has to be read
 RECENT, AFTER = 8, 4  # bars before and after the fill that are given first
 # How often bars of training songs follow one so far before them ("Sections that come back" in the lab book). The model,
 # which has seen few windows that reach so far, hardly ever says so by itself: a hand does, and two thirds of the bars
 # then follow.
 RETURNS = {16: 0.048, 20: 0.025, 24: 0.05, 28: 0.025, 32: 0.039, 40: 0.015, 48: 0.012}
 FOLLOW = 0.65
-ROOM_FOR_A_BAR = 1.6  # a bar may be that much longer than the longest so far before the window is closed
+# Room that is left for the bars to be written: for one of them that much more than the longest of the recent ones, for
+# the others that much more than those are on average. (With room for eight like the longest, a single full bar left the
+# window no past. Where the room does not do, the bar that broke off is written again in the next window.)
+ROOM_FOR_A_BAR, ROOM_ON_AVERAGE = 1.6, 1.25
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,10 @@ def look_back(begin: int, luck: float) -> int:
     return distances[drawn] if drawn < len(distances) else 0
 
 
-def next_window(table: Table, context: int, vocabulary: Vocabulary, back: int = 0) -> Layout:
+def next_window(table: Table, context: int, vocabulary: Vocabulary, back: int = 0, wide: bool = False) -> Layout:
     """The window that writes the next open bars of ``table`` within ``context`` tokens. With ``back`` the bars that
-    far before them are given as well, before most others."""
+    far before them are given as well, before most others. ``wide`` lets it write twice as many bars as usual after
+    the same past, where there is room."""
     begin = table.next_open()
     assert begin is not None, "nothing is left to write"
     most = vocabulary.sizes["bar"]
@@ -62,23 +68,42 @@ def next_window(table: Table, context: int, vocabulary: Vocabulary, back: int = 
     while stop < table.bars and stop - begin < limit and table.open(stop) and table.metres[stop] == table.metres[begin]:
         stop += 1
     header = 16 + 5 * len(table.lanes)
-    expected = _expected(table, begin, past) * ROOM_FOR_A_BAR
-    while stop - begin > 1:  # what is known of the bars to be written has to be there
-        known = sum(table.tokens(bar) for bar in range(begin, stop))
-        if header + known + expected * min(stop - begin, NEXT_FILL) <= context:
-            break
+    recent = past[-RECENT:]
+
+    def room(bars: range, given: Sequence[int] = ()) -> float:
+        known = sum(table.tokens(bar) for bar in (*bars, *given))  # of what is to be written it has to be there
+        return context - header - known - _expected(table, recent, len(bars))
+
+    while stop - begin > 1 and room(range(begin, stop)) < 0:
         stop -= 1
     fill = range(begin, stop)
-    room = context - header - sum(table.tokens(bar) for bar in fill) - expected * min(len(fill), NEXT_FILL)
-    given = _given(table, fill, most, room, vocabulary, back)
+    given = _given(table, fill, most, room(fill), vocabulary, back)
+    wider = range(begin, min(begin + WIDE_FILL, table.bars))
+    if (
+        wide
+        and len(fill) == NEXT_FILL
+        and set(recent) <= set(given)
+        and wider.stop - min(given) <= most
+        and all(_free(table, bar, begin) for bar in wider)
+        and room(wider, given) >= 0
+    ):
+        fill = wider
     return _build(table, fill, given, most, back)
 
 
-def _expected(table: Table, begin: int, past: list[int]) -> float:
-    """How many tokens a bar that is to be written may take: the most of the recent ones, or a guess."""
-    if past:
-        return float(max(table.tokens(bar) for bar in past[-RECENT:]))
-    return 24.0 * len(table.lanes)
+def _free(table: Table, bar: int, like: int) -> bool:
+    """Whether nothing of ``bar`` is known or asked for yet, and its metre is that of the bar ``like``."""
+    same = bool(table.metres[bar] == table.metres[like]) and table.follows[bar] is None
+    return same and all(row[bar] is None for row in table.cells)
+
+
+def _expected(table: Table, recent: list[int], bars: int) -> float:
+    """How many tokens ``bars`` that are to be written may take, by the ``recent`` ones, or by a guess; of a window with
+    nothing before it those of :data:`NEXT_FILL` at most: there the more is written at once the better."""
+    if not recent:
+        return 24.0 * len(table.lanes) * ROOM_FOR_A_BAR * min(bars, NEXT_FILL)
+    sizes = [table.tokens(bar) for bar in recent]
+    return ROOM_FOR_A_BAR * max(sizes) + ROOM_ON_AVERAGE * (bars - 1) * sum(sizes) / len(sizes)
 
 
 def _given(table: Table, fill: range, most: int, room: float, vocabulary: Vocabulary, back: int) -> list[int]:

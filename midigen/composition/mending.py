@@ -61,9 +61,14 @@ def mend(writer: Writer) -> None:
                 again[number] = _worst(writer, number, bars, miss)
         if not any(again.values()):
             return
+        for number, copies in again.items():
+            for bar, others in copies.items():
+                writer.counts.stand_for(number, bar, others)
         writer.write_again({(number, bar) for number, bars in again.items() for bar in bars})
         for number, copies in again.items():
             for bar, others in copies.items():
+                writer.counts.stand_for(number, bar, ())
+                writer.counts.keep(number, bar)
                 for other in others:
                     writer.copy(number, bar, other)
 

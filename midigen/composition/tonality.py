@@ -24,6 +24,20 @@ HEARD_QUARTERS = 12.0  # of sounding notes: until then the lead says little, and
 _PROFILES = correlate_keys(np.eye(12))  # (pitch classes, keys)
 
 
+def _chord_weights() -> np.ndarray:
+    """``(qualities, roots, pitch classes)``: what a pitch class counts in each chord, its tones in the mean and the
+    root half as much again."""
+    weights = np.zeros((len(QUALITY_NAMES), 12, 12))
+    for quality, (steps, _) in enumerate(QUALITIES.values()):
+        for root in range(12):
+            weights[quality, root, [(root + step) % 12 for step in steps]] += 1 / len(steps)
+            weights[quality, root, root] += 0.5
+    return weights
+
+
+_CHORDS = _chord_weights()
+
+
 class Tonality:
     """What has sounded so far, for a piece in ``key`` (0..11 major, 12..23 minor), as the model knows it."""
 
@@ -32,10 +46,12 @@ class Tonality:
         self._own = np.array([key, relative])
         self.tonic = key % 12
         self._time = np.zeros(12)
+        self._pull: np.ndarray | None = None  # kept until more is heard
 
     def add(self, pitches: np.ndarray, durations: np.ndarray, times: int = 1) -> None:
         """Hear notes (of the model's key), ``times`` -1 takes them back."""
         np.add.at(self._time, pitches % 12, times * durations)
+        self._pull = None
 
     @property
     def lead(self) -> float:
@@ -45,6 +61,11 @@ class Tonality:
 
     def pull(self) -> np.ndarray:
         """``(12,)``, for each pitch class how it would help (-1..1, about), the whole 0 where there is no need."""
+        if self._pull is None:
+            self._pull = self._weighed()
+        return self._pull
+
+    def _weighed(self) -> np.ndarray:
         if not self._time.any():
             return np.zeros(12)
         need = float(np.clip((ENOUGH - self.lead) / (ENOUGH - TOO_LITTLE), 0, 1))
@@ -71,11 +92,7 @@ class InKey(Hand):
         v, pull = vocabulary, tonality.pull()
         first = v.first["chord"] + 1
         self._block = slice(first, first + 12 * len(QUALITY_NAMES))
-        push = np.zeros((len(QUALITY_NAMES), 12))
-        roots = np.arange(12)
-        for quality, (steps, _) in enumerate(QUALITIES.values()):
-            tones = (roots[:, np.newaxis] + np.array(steps)) % 12
-            push[quality] = strength * (pull[tones].mean(axis=1) + 0.5 * pull)
+        push = strength * (_CHORDS @ pull)
         push[:, tonality.tonic] += opens
         self._push, self._warmth = push.reshape(-1), warmth
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from midigen.analysis import NO_CHORD, beat_length
 from midigen.composition.counting import Counts
-from midigen.composition.layout import Layout, look_back, next_window
+from midigen.composition.layout import NEXT_FILL, Layout, look_back, next_window
 from midigen.composition.leaning import USUAL, Conductor, Leaning
 from midigen.composition.table import Table, moved
 from midigen.composition.tonality import Tonality
@@ -51,6 +51,7 @@ class Writer:
         self._again: list[int] = []  # bars that are written twice
         self._rewrites = False  # whether they are being written for the second time
         self._stands = False  # whether form and harmony are not to be written, but parts again
+        self._backs: dict[int, int] = {}  # how far before a window that begins there lies a section to come back
         self.counts = Counts(self.table, self._open)
         self.tonality = Tonality(int(self.table.keys[0])) if self.table.holds_key else None
         self._conductor = Conductor(self.table, self.leaning, self.counts, self.tonality, self._theirs)
@@ -81,8 +82,10 @@ class Writer:
 
     def _write_open(self) -> None:
         while (begin := self.table.next_open()) is not None:
-            back = look_back(begin, self.random.random()) if self.table.cells[FORM][begin] is None else 0
-            layout = next_window(self.table, self.engine.context, self.table.vocabulary, back)
+            back = self._look_back(begin)
+            # What comes back is shown at the beginning of a window: a wide one has nothing that does.
+            wide = not back and begin + NEXT_FILL < self.table.bars and not self._look_back(begin + NEXT_FILL)
+            layout = next_window(self.table, self.engine.context, self.table.vocabulary, back, wide)
             try:
                 self._write_window(layout)
             except OutOfContext:
@@ -96,6 +99,13 @@ class Writer:
                         f"{self.engine.context} tokens; ask for fewer parts"
                     ) from None
 
+    def _look_back(self, bar: int) -> int:
+        if self.table.cells[FORM][bar] is not None:
+            return 0
+        if bar not in self._backs:
+            self._backs[bar] = look_back(bar, self.random.random())
+        return self._backs[bar]
+
     def take_back(self, bar: int, harmony: Sequence[np.ndarray | None]) -> None:
         """Take back all that is written from ``bar`` on; :meth:`write` then writes it again, in a window of its own.
 
@@ -103,6 +113,7 @@ class Writer:
         choose. To be called from ``on_bar`` only if that leaves :meth:`write` by an exception: the window that is being
         written knows the bars that are taken back.
         """
+        self._backs = {at: back for at, back in self._backs.items() if at < bar}
         for number, cell in enumerate(harmony, bar):
             self._theirs.discard((HARMONY, number))
             self.table.cells[HARMONY][number] = cell

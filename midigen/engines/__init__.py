@@ -51,6 +51,11 @@ class Engine(Protocol):
         """How many tokens have been fed and are in the cache."""
         ...
 
+    @property
+    def ahead(self) -> int:
+        """How many guesses pay when they are fed together with a step (:mod:`midigen.drafting`)."""
+        ...
+
     def feed(self, ids: np.ndarray) -> np.ndarray:
         """Append ``ids`` (n,), n >= 1, and return float32 logits (vocabulary_size,) of the token that follows.
 

@@ -76,6 +76,9 @@ class OnnxEngine:
         self._position = 0
         self._cache = cache
         self._mode = mode
+        # In float32 four ids take a fifth longer than one, in 8 bits two to three times as long, and two ids half as
+        # long again ("Guesses, windows and the clock" in the lab book).
+        self.ahead = 1 if mode == "fast" else 3
         self._kept: dict[tuple[int, int], _Run] = {}
 
     def _run(self, length: int, rows: int) -> _Run:
@@ -118,8 +121,9 @@ class OnnxEngine:
     def _advance(self, ids: np.ndarray, rows: int) -> np.ndarray:
         run = self._run(len(ids), rows)
         run.ids[0] = ids
-        logits = run(self._pace, np.array([self._position]))[0]
-        self._position += len(ids)
+        stop = self._position + len(ids)
+        logits: np.ndarray = run(self._pace, stop - 1, stop)[0]
+        self._position = stop
         return logits
 
     def rewind(self, position: int) -> None:
@@ -165,8 +169,8 @@ class OnnxCompany:
         run.ids[:] = 0
         for number, token in zip(numbers, ids, strict=True):
             run.ids[number - first] = token
-        places = [min(take.position, take.context - 1) for take in self.takes[first:stop]]
-        logits = run(self._pace, np.array(places))
+        places = np.array([min(take.position, take.context - 1) for take in self.takes[first:stop]])
+        logits = run(self._pace, places, int(places.max()) + 1)
         for number in numbers:
             self.takes[number]._position += 1
         return logits[[number - first for number in numbers], 0]
@@ -180,6 +184,7 @@ class _Run:
         self, cache: dict[str, np.ndarray], length: int, rows: int, vocabulary_size: int, takes: int = 1
     ) -> None:
         self._cache = cache  # a binding knows addresses only; this keeps what is there
+        self._length = length
         self.ids = np.zeros((takes, length), np.int64)
         self._last_position = np.zeros(takes, np.int32)
         self._total_length = np.zeros(1, np.int32)
@@ -214,22 +219,28 @@ class _Run:
                 binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         return binding
 
-    def __call__(self, pace: Sessions, positions: np.ndarray) -> np.ndarray:
-        """Feed ``ids`` after as many tokens of each take as ``positions`` (takes,) says.
+    def __call__(self, pace: Sessions, last: int | np.ndarray, total: int) -> np.ndarray:
+        """Feed ``ids``, the last of each take to its position ``last`` (one number, or (takes,)); ``total`` tokens are
+        then in the longest.
 
         Returns float32 (takes, rows, vocabulary_size) that the next call of the same run overwrites.
         """
-        length = self.ids.shape[1]
-        self._last_position[:] = positions + (length - 1)
-        self._total_length[0] = self._last_position.max() + 1
+        self._last_position[:] = last
+        self._total_length[0] = total
         if self._new:
-            past = self._past_length[0] = positions[0]
-            pace.run(lambda pair: pair.reading.run_with_iobinding(self._bound(pair.reading)), timed=False)
+            past = self._past_length[0] = total - self._length
+            pace.run(self._read, timed=False)
             for name, rows in self._new.items():
-                self._cache[name][:, :, past : past + length] = rows
+                self._cache[name][:, :, past:total] = rows
         else:
-            pace.run(lambda pair: pair.steps.run_with_iobinding(self._bound(pair.steps)), timed=length == 1)
+            pace.run(self._step, timed=self._length == 1)
         return self._logits
+
+    def _read(self, pair: Pair) -> None:
+        pair.reading.run_with_iobinding(self._bound(pair.reading))
+
+    def _step(self, pair: Pair) -> None:
+        pair.steps.run_with_iobinding(self._bound(pair.steps))
 
 
 def _cache_of(checkpoint: Checkpoint, takes: int, mode: str) -> dict[str, np.ndarray]:

@@ -76,6 +76,10 @@ class _Seat:
     def position(self) -> int:
         return self._take.position
 
+    @property
+    def ahead(self) -> int:
+        return self._take.ahead
+
     def feed(self, ids: np.ndarray) -> np.ndarray:
         if len(ids) != 1 or self._take.position >= self._take.context:  # what is refused, the take refuses
             return self._take.feed(ids)

@@ -26,6 +26,8 @@ class TorchEngine:
     number of threads, so the reference keeps to one.
     """
 
+    ahead = 3
+
     def __init__(self, checkpoint: Checkpoint, mode: str, threads: int | None) -> None:
         self._size = checkpoint.size
         self._vocabulary_size = checkpoint.vocabulary_size
