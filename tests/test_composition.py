@@ -230,3 +230,25 @@ def test_a_form_comes_back_and_is_marked(model: Path) -> None:
     # The last bar closes the piece, and of a section that comes back a bar in a few is varied.
     assert np.median([likeness(n, n + 8) for n in range(3)]) > 0.7
     assert any(bar(n) for n in range(4)) and [bar(n) for n in range(4)] != [bar(n) for n in range(4, 8)]
+
+
+def test_parts_that_nobody_asked_a_density_of_are_rather_drawn_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    from midigen.composition import open_player, settling
+
+    player = open_player()
+
+    def densities(more: float, **asked: Any) -> list[int | None]:
+        monkeypatch.setattr(settling, "DENSER", more)
+        found = []
+        for seed in range(12):
+            request = settling.Request.read(Prompt(8, parts=("guitar", "bass"), metre="4/4", seed=seed, **asked))
+            random = np.random.Generator(np.random.PCG64(seed))
+            table, _ = settling.open_table(
+                request, player.engine, player.vocabulary, player.tokenizer, settling.Sampling(), random
+            )
+            found += [lane.header.density for lane in table.lanes]
+        return found
+
+    plain, leaning, asked = densities(0.0), densities(0.5), densities(0.5, density={"guitar": "sparse"})
+    assert sum(map(int, filter(None, leaning))) > sum(map(int, filter(None, plain)))
+    assert len(set(asked[::2])) == 1  # what is asked for is not leaned on

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from midigen.composition.hands import Returning
-from midigen.composition.layout import FOLLOW, RETURNS, look_back, next_window
+from midigen.composition.layout import FOLLOW, NEXT_FILL, RETURNS, WIDE_FILL, look_back, next_window
 from midigen.composition.table import Lane, Table
 from midigen.grid import METRES
 from midigen.tokenizers.grammar import FormCell
@@ -81,6 +81,43 @@ def test_a_section_that_is_to_come_back_is_in_the_window() -> None:
     assert window.back == 40
     near = next_window(table, 400, V)
     assert min(np.flatnonzero((near.window.status == GIVEN).all(axis=0)) + near.first) > 20  # no room for it by itself
+
+
+def begun(bars: int, written: int, notes: int = 1, longest: int = 1) -> Table:
+    """A table whose first bars are written, ``notes`` in each cell and ``longest`` in the last of them."""
+    table = table_of(bars, ())
+    table.cells[FORM] = [np.array([V.id("form", 0)], dtype=np.uint16)] * bars
+    for number, kind in enumerate(("piano", "bass", "guitar")):
+        row = table.cells[FIRST_PART + number]
+        row[:written] = [np.tile(cell_of(kind, 50), notes)] * (written - 1) + [np.tile(cell_of(kind, 50), longest)]
+    for row in range(table.rows):
+        table.cells[row][written:] = [None] * (bars - written)
+    table.wanted[:, written:] = True
+    return table
+
+
+def test_a_window_is_wide_where_there_is_room_and_nothing_is_asked_for() -> None:
+    table = begun(32, 16)
+    assert next_window(table, 2048, V).fill == range(16, 16 + NEXT_FILL)
+    wide = next_window(table, 2048, V, wide=True)
+    assert wide.fill == range(16, 16 + WIDE_FILL)
+    given = (wide.window.status[:, :16] == GIVEN).all(axis=0)
+    assert given.all() and wide.first == 0
+    assert next_window(begun(20, 16), 2048, V, wide=True).fill == range(16, 20)
+    full = begun(32, 16, notes=9, longest=9)
+    assert next_window(full, 2048, V, wide=True).fill == range(16, 24)  # what is known leaves no room for more
+    known = begun(32, 16)
+    known.cells[HARMONY][30] = known.cells[HARMONY][0]
+    assert next_window(known, 2048, V, wide=True).fill == range(16, 24)
+    asked = begun(32, 16)
+    asked.follows[25] = (9, True)
+    assert next_window(asked, 2048, V, wide=True).fill == range(16, 24)
+
+
+def test_one_full_bar_does_not_leave_a_window_without_a_past() -> None:
+    layout = next_window(begun(32, 16, notes=4, longest=20), 1300, V)
+    given = np.flatnonzero((layout.window.status == GIVEN).all(axis=0)) + layout.first
+    assert len(given) >= 5 and 15 in given  # with room for eight like the last it would be that one alone
 
 
 def test_sections_come_back_as_often_as_in_songs() -> None:
