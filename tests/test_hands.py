@@ -28,6 +28,8 @@ BAR = 48
 class Dull:
     """An engine to which every kind of token is as likely as another, and every token of a kind; ending by choice."""
 
+    ahead = 3
+
     def __init__(self, ending: float = 0.0) -> None:
         self.position, self.context, self.vocabulary_size = 0, 10_000, V.size
         self.logits = np.full(V.size, -20.0, dtype=np.float32)

@@ -88,10 +88,10 @@ def begun(bars: int, written: int, notes: int = 1, longest: int = 1) -> Table:
     table = table_of(bars, ())
     table.cells[FORM] = [np.array([V.id("form", 0)], dtype=np.uint16)] * bars
     for number, kind in enumerate(("piano", "bass", "guitar")):
-        row = table.cells[FIRST_PART + number]
-        row[:written] = [np.tile(cell_of(kind, 50), notes)] * (written - 1) + [np.tile(cell_of(kind, 50), longest)]
-    for row in range(table.rows):
-        table.cells[row][written:] = [None] * (bars - written)
+        known = [np.tile(cell_of(kind, 50), notes)] * (written - 1) + [np.tile(cell_of(kind, 50), longest)]
+        table.cells[FIRST_PART + number][:written] = known
+    for row in table.cells:
+        row[written:] = [None] * (bars - written)
     table.wanted[:, written:] = True
     return table
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 USUAL_BARS = 32
 # Nats a bin by which a part that nobody asked a density of is rather drawn dense: the model has learned headers from
 # windows in which parts rest for bars as well, and parts of a piece hardly do ("Guitars that play as much" in the lab
-# book).
+# book). Not beside parts of a song, which say themselves how full it is.
 DENSER = 0.25
 
 
@@ -111,8 +111,9 @@ class Header:
         for kind, value in (*said, ("register", header.register)):
             self.fed.append(UNSET if value is None else self._v.id(kind, value))
 
-    def part(self, wish: Wish, shift: int, slot: int | None = None) -> PartHeader:
-        """The header of one part, its open values drawn; pitches are said in the model's key, ``shift`` away."""
+    def part(self, wish: Wish, shift: int, slot: int | None = None, denser: float = 0.0) -> PartHeader:
+        """The header of one part, its open values drawn; pitches are said in the model's key, ``shift`` away. Each bin
+        of density is likelier by ``denser`` nats than the model has it, beside the one below; not of drums."""
         row = INSTRUMENTS[wish.kind]
         slot = wish.slot if slot is None else slot
         self.fed.append(self._v.lane(wish.kind, slot))
@@ -124,8 +125,8 @@ class Header:
             asked = wish.program if wish.program is None or wish.program in row.programs else row.default_program
             program = self.settle("program", asked, list(row.programs))
         # How much a part plays is planned before its first note; the sparsest bin is next to silence.
-        more = 0.0 if row.is_drum else DENSER
-        density = self.settle("density", wish.density, list(range(1, self._v.sizes["density"])), more)
+        denser = 0.0 if row.is_drum else denser
+        density = self.settle("density", wish.density, list(range(1, self._v.sizes["density"])), denser)
         polyphony = self.settle("polyphony", wish.polyphony, list(range(self._v.sizes["polyphony"])))
         register = None
         if row.is_drum:
@@ -172,7 +173,7 @@ def open_table(
             asked = key % 12, mode
     shift = home_shift(*asked) if at_home else 0
     header.fed += [v.id("opening", 1), v.id("bars", min(request.bars, FIRST_FILL) - 1), v.form_lane, v.harmony_lane]
-    lanes = [_lane(header.part(wish, shift), wish) for wish in request.wishes]
+    lanes = [_lane(header.part(wish, shift, denser=DENSER), wish) for wish in request.wishes]
     bars = request.bars
     table = Table(
         vocabulary=v,
